@@ -1,0 +1,194 @@
+import { createHash } from "node:crypto"
+import { MurmurError } from "../errors.js"
+
+/**
+ * Subjects of the mesh. Two forms exist and must never be mixed up: what is published
+ * (`<mesh>.ev.<producer>.<key>.<type>`), and what the stream's transform stores
+ * (`<mesh>.ev.<p8>.<p64>.<producer>.<key>.<type>`). A stored subject published again would be transformed again.
+ */
+declare const published: unique symbol
+declare const stored: unique symbol
+
+/** The subject an event is published to. */
+export type PublishSubject = string & { readonly [published]: true }
+/** The subject an event has in the EVENTS stream: use it for reads and filters. */
+export type StoredSubject = string & { readonly [stored]: true }
+
+/** What a subject says about its event. */
+export interface SubjectParts {
+  readonly producer: string
+  /** `undefined` when the event has no key, or when the key was too long for a subject (the envelope keeps it whole). */
+  readonly key: string | undefined
+  readonly type: string
+}
+
+const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
+const TYPE_TOKEN = /^[A-Za-z0-9_-]+$/
+const TYPE_LENGTH_MAX = 200
+const KEY_TOKEN_BYTES_MAX = 200
+const NO_KEY = "_"
+const EMPTY_KEY = "%"
+const HASHED_KEY = "%h"
+
+/** Meshes, producers, agents and sources are named alike: they become subject tokens and parts of stream names. */
+export function checkName(name: string, what: string): string {
+  if (!NAME.test(name)) {
+    throw new MurmurError(
+      `Cannot name the ${what} ${JSON.stringify(name)}: a name is 1 to 64 of a-z, 0-9, "_" and "-", and starts with a letter or digit`,
+      { code: "NAME_INVALID", details: { name, what } },
+    )
+  }
+  return name
+}
+
+/** @throws MurmurError `EVENT_TYPE` when `type` cannot be the end of a subject */
+export function checkType(type: string): string {
+  if (type.length > TYPE_LENGTH_MAX || !type.split(".").every((token) => TYPE_TOKEN.test(token))) {
+    throw new MurmurError(
+      `Cannot use ${JSON.stringify(type)} as an event type: it must be tokens of letters, digits, "_" and "-", joined by dots, at most ${TYPE_LENGTH_MAX} characters`,
+      { code: "EVENT_TYPE", details: { type } },
+    )
+  }
+  return type
+}
+
+/**
+ * A key as one subject token. Percent-encodes what NATS or a terminal would stumble over; keys whose token would be
+ * longer than 200 bytes are replaced by their hash.
+ */
+export function encodeKey(key: string | undefined): string {
+  if (key === undefined) return NO_KEY
+  if (key === "") return EMPTY_KEY
+  if (key === NO_KEY) return "%5F"
+  const token = SAFE_KEY.test(key) ? key : escapeKey(key)
+  if (token.length <= KEY_TOKEN_BYTES_MAX) return token
+  return HASHED_KEY + createHash("sha256").update(token).digest("base64url")
+}
+
+const SAFE_KEY = /^[!-$&-)+,\-/-=?-~]+$/
+
+function escapeKey(key: string): string {
+  let token = ""
+  for (const char of key) {
+    const code = char.codePointAt(0) ?? 0
+    token += SAFE_KEY.test(char) ? char : utf8(code).map(hex).join("")
+  }
+  return token
+}
+
+const hex = (byte: number): string => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`
+
+/** UTF-8 of one code point. Lone surrogates are encoded as three bytes, so that any JavaScript string survives. */
+function utf8(code: number): number[] {
+  if (code < 0x80) return [code]
+  const tail = (shift: number): number => 0x80 | ((code >> shift) & 0x3f)
+  if (code < 0x800) return [0xc0 | (code >> 6), tail(0)]
+  if (code < 0x10000) return [0xe0 | (code >> 12), tail(6), tail(0)]
+  return [0xf0 | (code >> 18), tail(12), tail(6), tail(0)]
+}
+
+/**
+ * The key that a token stands for; `undefined` for "no key" and for a hashed key.
+ *
+ * @throws MurmurError `KEY_TOKEN` when the token was not made by {@link encodeKey} or an equivalent
+ */
+export function decodeKey(token: string): string | undefined {
+  if (token === NO_KEY || token.startsWith(HASHED_KEY)) return undefined
+  if (token === EMPTY_KEY) return ""
+  if (!token.includes("%")) return token
+  let key = ""
+  for (let at = 0; at < token.length; ) {
+    if (token[at] !== "%") {
+      key += token[at]
+      at += 1
+      continue
+    }
+    const lead = byteAt(token, at)
+    const size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4
+    let code = size === 1 ? lead : lead & (0xff >> (size + 1))
+    for (let i = 1; i < size; i++) code = (code << 6) | (byteAt(token, at + 3 * i) & 0x3f)
+    if (code > 0x10ffff) throw badToken(token)
+    key += String.fromCodePoint(code)
+    at += 3 * size
+  }
+  return key
+}
+
+function byteAt(token: string, at: number): number {
+  const digits = token.slice(at + 1, at + 3)
+  if (token[at] !== "%" || !/^[0-9A-Fa-f]{2}$/.test(digits)) throw badToken(token)
+  return Number.parseInt(digits, 16)
+}
+
+function badToken(token: string): MurmurError {
+  return new MurmurError(`Cannot read the key token "${token}": "%" must be followed by two hexadecimal digits`, {
+    code: "KEY_TOKEN",
+    details: { token },
+  })
+}
+
+/** The subjects and stream names of one mesh. */
+export class MeshNames {
+  readonly events: string
+  readonly sessions: string
+  readonly timers: string
+  readonly dead: string
+
+  /** @throws MurmurError `NAME_INVALID` */
+  constructor(readonly mesh: string) {
+    checkName(mesh, "mesh")
+    this.events = `${mesh}_EVENTS`
+    this.sessions = `${mesh}_SESSIONS`
+    this.timers = `${mesh}_TIMERS`
+    this.dead = `${mesh}_DEAD`
+  }
+
+  /** Where an event is published. */
+  publishSubject(producer: string, key: string | undefined, type: string): PublishSubject {
+    checkType(type)
+    return `${this.mesh}.ev.${checkName(producer, "producer")}.${encodeKey(key)}.${type}` as PublishSubject
+  }
+
+  /** Reads a published subject. @throws MurmurError `SUBJECT` */
+  parsePublished(subject: string): SubjectParts {
+    return this.#parse(subject, 2)
+  }
+
+  /** Reads a stored subject. @throws MurmurError `SUBJECT` */
+  parseStored(subject: string): SubjectParts {
+    return this.#parse(subject, 4)
+  }
+
+  #parse(subject: string, producerAt: number): SubjectParts {
+    const tokens = subject.split(".")
+    const producer = tokens[producerAt]
+    const keyToken = tokens[producerAt + 1]
+    const type = tokens.slice(producerAt + 2).join(".")
+    if (tokens[0] !== this.mesh || tokens[1] !== "ev" || !producer || !keyToken || !type) {
+      throw new MurmurError(`Cannot read the subject "${subject}": it is not an event of mesh "${this.mesh}"`, {
+        code: "SUBJECT",
+        details: { subject },
+      })
+    }
+    return { producer, key: decodeKey(keyToken), type }
+  }
+
+  /** Filter over stored events: a pattern on types, optionally one partition, key or producer. */
+  storedFilter(
+    pattern: string,
+    only: { partitions?: 1 | 8 | 64; partition?: number; key?: string; producer?: string } = {},
+  ): StoredSubject {
+    const p8 = only.partitions === 8 ? only.partition : "*"
+    const p64 = only.partitions === 64 ? only.partition : "*"
+    const key = only.key === undefined ? "*" : encodeKey(only.key)
+    return `${this.mesh}.ev.${p8}.${p64}.${only.producer ?? "*"}.${key}.${pattern}` as StoredSubject
+  }
+
+  sessionSubject(agent: string, key: string | undefined): string {
+    return `${this.mesh}.ses.${agent}.${encodeKey(key)}`
+  }
+
+  deadSubject(agent: string, key: string | undefined): string {
+    return `${this.mesh}.dead.${agent}.${encodeKey(key)}`
+  }
+}

@@ -1,0 +1,94 @@
+import type { TraceContext } from "../bus/event.js"
+
+/**
+ * What the runtime needs of telemetry, and no more. The defaults do nothing, so that a mesh without telemetry
+ * neither loads OpenTelemetry nor pays for it; `setup.ts` installs the real ones.
+ */
+
+/** A span that is open. */
+export interface Span {
+  /** What travels with events that this span sends: its own context, or the parent's when tracing is off. */
+  readonly context: TraceContext | undefined
+  set(attributes: Attributes): void
+  /** Marks the span as failed. It still has to be ended. */
+  fail(error: Error): void
+  end(): void
+  /** Runs `work` with the span as the active one, so that a user's own instrumentation nests below it. */
+  run<T>(work: () => T): T
+}
+
+export type Attributes = Readonly<Record<string, string | number | boolean | undefined>>
+
+/** What kind of work a span covers; decides its OpenTelemetry span kind. */
+export type SpanKind = "producer" | "consumer" | "client" | "server" | "internal"
+
+export interface SpanOptions {
+  kind: SpanKind
+  attributes?: Attributes
+  /** The remote or local parent. Without it the active span is the parent, or the span is a root. */
+  parent?: TraceContext | undefined
+  /** For joins and batches: the other causes. */
+  links?: readonly TraceContext[]
+}
+
+/** Starts spans. Names hold no ids: `process ci-triage`, `send market.tick`. */
+export interface Tracing {
+  /** False when nothing records: callers may skip building attributes. */
+  readonly enabled: boolean
+  start(name: string, options: SpanOptions): Span
+}
+
+/** Counts and measures. Labels are few and bounded: agent, type, reason, outcome; never an id or a key. */
+export interface Metrics {
+  readonly enabled: boolean
+  count(name: CounterName, value: number, labels?: Attributes): void
+  /** Durations in seconds. */
+  duration(name: HistogramName, seconds: number, labels?: Attributes): void
+}
+
+export type CounterName =
+  | "murmur.events.published"
+  | "murmur.events.received"
+  | "murmur.steps"
+  | "murmur.step.retries"
+  | "murmur.dead_letters"
+  | "murmur.window.late"
+  | "murmur.source.errors"
+  | "murmur.http.rejected"
+
+export type HistogramName = "murmur.step.duration" | "murmur.publish.duration" | "murmur.event.age"
+
+/** Structured log, pino's call order: fields first, then the message. */
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** All telemetry ports of a node, handed down from its composition root. */
+export interface Telemetry {
+  readonly log: Log
+  readonly tracing: Tracing
+  readonly metrics: Metrics
+}
+
+const nothing = (): void => {}
+
+/** A log that says nothing. */
+export const silentLog: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+
+/** Tracing switched off: hands the parent's context on, so a trace that began elsewhere is not cut. */
+export const noTracing: Tracing = {
+  enabled: false,
+  start: (_name, options) => passThrough(options.parent),
+}
+
+function passThrough(context: TraceContext | undefined): Span {
+  return { context, set: nothing, fail: nothing, end: nothing, run: (work) => work() }
+}
+
+export const noMetrics: Metrics = { enabled: false, count: nothing, duration: nothing }
+
+/** Telemetry switched off. */
+export const noTelemetry: Telemetry = { log: silentLog, tracing: noTracing, metrics: noMetrics }
