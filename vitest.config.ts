@@ -19,7 +19,7 @@ export default defineConfig({
     teardownTimeout: 10_000,
     restoreMocks: true,
     unstubEnvs: true,
-    reporters: [process.env["CI"] ? "dot" : "default", here("./test/support/summary-reporter.ts")],
+    reporters: [process.env.CI ? "dot" : "default", here("./test/support/summary-reporter.ts")],
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     projects: [
       { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"] } },

@@ -40,7 +40,7 @@ export function summaryLine({ passed, failed, skipped }: Summary): string {
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
     const line = summaryLine(summarise(modules, unhandled))
-    const file = process.env["MURMUR_TEST_SUMMARY"]
+    const file = process.env.MURMUR_TEST_SUMMARY
     if (file) writeFileSync(file, `${line}\n`)
     else process.stdout.write(`\n${line}\n`)
   }
