@@ -1,3 +1,11 @@
+import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node"
+import { MurmurError } from "../errors.js"
+import { AckMultiplexer, type MultiplexerOptions } from "./ack-multiplexer.js"
+import { encode, STRUCTURED, type Provenance, type SealedEvent, seal } from "./encode.js"
+import type { EventDraft } from "./event.js"
+import type { StreamAck } from "./publish-errors.js"
+import type { MeshNames } from "./subjects.js"
+
 /** What the server said of one publish. */
 export interface PublishAck {
   /** The event's id. */
@@ -8,4 +16,110 @@ export interface PublishAck {
   readonly seq: number
   /** The id was stored before, inside the dedup window; nothing was stored now. */
   readonly duplicate: boolean
+}
+
+/** Who publishes, because of what, and how long to try. */
+export interface PublishOptions extends Omit<Provenance, "mesh"> {
+  /** How long to try, in milliseconds. Default: until the server stores or refuses the event. */
+  readonly timeoutMs?: number
+}
+
+/** Options of a bulk publish. */
+export interface BulkOptions extends PublishOptions {
+  /** How many events may wait for their ack at a time. Default 256. */
+  readonly inflightMax?: number
+}
+
+/**
+ * Puts events on the bus. Each is stored once per id inside the dedup window, and is sent until the server has said
+ * yes or no: a lost connection delays an event, it does not lose it.
+ */
+export class Publisher {
+  readonly #multiplexer: AckMultiplexer
+
+  constructor(
+    connection: NatsConnection,
+    inbox: string,
+    private readonly names: MeshNames,
+    options?: MultiplexerOptions,
+  ) {
+    this.#multiplexer = new AckMultiplexer(connection, inbox, options)
+  }
+
+  /** How many messages wait for their ack. */
+  get waiting(): number {
+    return this.#multiplexer.waiting
+  }
+
+  /** Publishes one event. @throws as {@link AckMultiplexer.send} */
+  async publish(draft: EventDraft, options: PublishOptions): Promise<PublishAck> {
+    return this.store(seal(draft, { ...options, mesh: this.names.mesh }), options.timeoutMs)
+  }
+
+  /** Publishes an event that is sealed already: what a stored commit holds, or an output with a derived id. */
+  async store(event: SealedEvent, timeoutMs?: number): Promise<PublishAck> {
+    const subject = this.names.publishSubject(event.producer, event.key, event.type)
+    const ack = await this.#multiplexer.send(subject, encode(event), eventHeaders(event.id), timeoutMs)
+    return { id: event.id, type: event.type, key: event.key, seq: ack.seq, duplicate: ack.duplicate }
+  }
+
+  /**
+   * Publishes many events, pipelined, and yields their acks in the order of the input. At most `inflightMax` wait at a
+   * time; the input is read no faster than that. Stops at the first refusal.
+   */
+  async *publishMany(
+    drafts: Iterable<EventDraft> | AsyncIterable<EventDraft>,
+    options: BulkOptions,
+  ): AsyncGenerator<PublishAck> {
+    const inflightMax = options.inflightMax ?? 256
+    if (!Number.isInteger(inflightMax) || inflightMax < 1) {
+      throw new MurmurError(`Cannot publish in bulk: inflightMax must be an integer >= 1, is ${inflightMax}`, {
+        code: "PUBLISH_OPTION",
+      })
+    }
+    const inflight: Promise<PublishAck>[] = []
+    for await (const draft of drafts) {
+      const ack = this.publish(draft, options)
+      ack.catch(() => {}) // it is awaited below; an earlier refusal must not make this one unhandled
+      inflight.push(ack)
+      const first = inflight.length < inflightMax ? undefined : inflight.shift()
+      if (first !== undefined) yield await first
+    }
+    for (const ack of inflight) yield await ack
+  }
+
+  /**
+   * Appends a record to a log stream: no message id, so that the server checks the fence first and a zombie cannot
+   * mistake another's record for its own.
+   *
+   * @param expectedSeq sequence of the last message on this subject; 0 for none; `undefined` for no fence
+   * @throws MurmurError `FENCE_CONFLICT` and as {@link AckMultiplexer.send}
+   */
+  append(subject: string, payload: Uint8Array, expectedSeq?: number, extra: Record<string, string> = {}): Promise<StreamAck> {
+    const sent = headers()
+    if (expectedSeq !== undefined) sent.set("Nats-Expected-Last-Subject-Sequence", String(expectedSeq))
+    for (const [name, value] of Object.entries(extra)) sent.set(name, value)
+    return this.#multiplexer.send(subject, payload, sent)
+  }
+
+  /** Sends what waits again. For the connection's owner, on reconnect. */
+  resendAll(): void {
+    this.#multiplexer.resendAll()
+  }
+
+  /** Fails what waits on a subject that the server denies. For the connection's owner. */
+  deny(subject: string, cause: Error): void {
+    this.#multiplexer.deny(subject, cause)
+  }
+
+  close(): void {
+    this.#multiplexer.close()
+  }
+}
+
+function eventHeaders(id: string): MsgHdrs {
+  const sent = headers()
+  sent.set("content-type", STRUCTURED)
+  sent.set("Nats-Msg-Id", id)
+  return sent
 }

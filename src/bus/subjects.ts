@@ -143,6 +143,16 @@ export class MeshNames {
     this.dead = `${mesh}_DEAD`
   }
 
+  /** What the EVENTS stream listens to, and the transform that adds the partitions of the key. */
+  eventSubjects(): { published: string; transformFrom: string; transformTo: string } {
+    const ev = `${this.mesh}.ev`
+    return {
+      published: `${ev}.>`,
+      transformFrom: `${ev}.*.*.>`,
+      transformTo: `${ev}.{{partition(8,2)}}.{{partition(64,2)}}.{{wildcard(1)}}.{{wildcard(2)}}.>`,
+    }
+  }
+
   /** Where an event is published. */
   publishSubject(producer: string, key: string | undefined, type: string): PublishSubject {
     checkType(type)

@@ -1,0 +1,128 @@
+import type { KV, KvEntry } from "@nats-io/kv"
+import { ensureError, MurmurError } from "../errors.js"
+import type { Link } from "./link.js"
+import { apiCode } from "./streams.js"
+
+/** One JSON value in a bucket. */
+export interface BucketEntry {
+  readonly key: string
+  readonly value: unknown
+  readonly revision: number
+  /** When it was written, by the server's clock. */
+  readonly at: Date
+}
+
+/** What a watch yields: each entry, then `synced` once, then changes. A deleted key has the value `undefined`. */
+export type BucketChange = BucketEntry | { readonly synced: true }
+
+/** JSON values by key, shared by the mesh. Keys are made of letters, digits and `-/_=.`. */
+export class Bucket {
+  private constructor(
+    readonly name: string,
+    private readonly kv: KV,
+  ) {}
+
+  /**
+   * Opens a bucket, and creates it when it is not there.
+   *
+   * @param ttlMs entries vanish this long after they were written
+   * @throws MurmurError `BUCKET_OPEN`
+   */
+  static async open(link: Link, name: string, options: { ttlMs?: number; replicas?: number } = {}): Promise<Bucket> {
+    const { Kvm } = await import("@nats-io/kv")
+    try {
+      const kv = await new Kvm(link.client).create(name, {
+        history: 1,
+        replicas: options.replicas ?? 1,
+        ...(options.ttlMs === undefined ? {} : { ttl: options.ttlMs }),
+      })
+      return new Bucket(name, kv)
+    } catch (cause) {
+      throw new MurmurError(`Cannot open bucket "${name}": ${ensureError(cause).message}`, { code: "BUCKET_OPEN", cause })
+    }
+  }
+
+  async get(key: string): Promise<BucketEntry | undefined> {
+    const entry = await this.kv.get(key)
+    return entry === null || entry.operation !== "PUT" ? undefined : read(entry)
+  }
+
+  /** @returns the new revision */
+  put(key: string, value: unknown): Promise<number> {
+    return this.kv.put(key, JSON.stringify(value))
+  }
+
+  /** Writes a key that is not there. @throws MurmurError `BUCKET_CONFLICT` when it is */
+  create(key: string, value: unknown): Promise<number> {
+    return this.#fenced(key, () => this.kv.create(key, JSON.stringify(value)))
+  }
+
+  /** Writes a key whose revision is known. @throws MurmurError `BUCKET_CONFLICT` when somebody wrote it since */
+  update(key: string, value: unknown, revision: number): Promise<number> {
+    return this.#fenced(key, () => this.kv.update(key, JSON.stringify(value), revision))
+  }
+
+  /** Removes a key; fine when it is not there. */
+  async delete(key: string): Promise<void> {
+    await this.kv.delete(key)
+  }
+
+  /** What the bucket holds now. */
+  async *entries(): AsyncGenerator<BucketEntry> {
+    const stopping = new AbortController()
+    for await (const change of this.watch({ signal: stopping.signal })) {
+      if ("synced" in change) break
+      if (change.value !== undefined) yield change
+    }
+    stopping.abort()
+  }
+
+  /** What the bucket holds, then `synced`, then every change until aborted. Resumes after a lost connection. */
+  async *watch(options: { signal: AbortSignal }): AsyncGenerator<BucketChange> {
+    const status = await this.kv.status()
+    const watch = await this.kv.watch()
+    const stop = (): void => watch.stop()
+    options.signal.addEventListener("abort", stop, { once: true })
+    try {
+      let synced = status.values === 0
+      if (synced) yield { synced: true }
+      for await (const entry of watch) {
+        if (options.signal.aborted) return
+        yield read(entry)
+        if (!synced && (entry.isUpdate || entry.delta === 0)) {
+          synced = true
+          yield { synced: true }
+        }
+      }
+    } finally {
+      options.signal.removeEventListener("abort", stop)
+      watch.stop()
+    }
+  }
+
+  async #fenced(key: string, write: () => Promise<number>): Promise<number> {
+    try {
+      return await write()
+    } catch (cause) {
+      if (apiCode(cause) !== 10071 && apiCode(cause) !== 10164) throw cause
+      throw new MurmurError(`Cannot write "${key}" in bucket "${this.name}": somebody else wrote it first`, {
+        code: "BUCKET_CONFLICT",
+        cause,
+      })
+    }
+  }
+}
+
+function read(entry: KvEntry): BucketEntry {
+  const value = entry.operation === "PUT" ? parse(entry.string()) : undefined
+  return { key: entry.key, value, revision: entry.revision, at: entry.created }
+}
+
+/** A record that is no JSON was not written by us: `null`, for the reader to refuse. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,111 @@
+import { jetstream, jetstreamManager } from "@nats-io/jetstream"
+import { createInbox, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node"
+import { type Log, silentLog } from "../telemetry/ports.js"
+import { Bucket } from "./bucket.js"
+import { type ConnectionOptions, connectNats } from "./connection.js"
+import type { EventDraft } from "./event.js"
+import type { Link } from "./link.js"
+import { type BulkOptions, type PublishAck, Publisher, type PublishOptions } from "./publisher.js"
+import { MeshNames } from "./subjects.js"
+
+/** Which mesh, on which servers. */
+export interface BusOptions extends ConnectionOptions {
+  /** Default `murmur`. */
+  readonly mesh?: string
+  readonly log?: Log
+}
+
+/**
+ * The part of the bus that a short-lived command needs: publish, buckets, the connection. It loads neither zod nor
+ * RxJS, which is most of what a cold start would cost; `Bus` adds reading.
+ */
+export class BusCore {
+  readonly names: MeshNames
+  readonly link: Link
+  readonly publisher: Publisher
+  protected readonly log: Log
+  readonly #buckets = new Map<string, Promise<Bucket>>()
+  #connected = true
+
+  /** Use `openBusCore` or `openBus`. */
+  constructor(link: Link, options: BusOptions) {
+    this.names = new MeshNames(options.mesh ?? "murmur")
+    this.link = link
+    this.log = options.log ?? silentLog
+    this.publisher = new Publisher(link.connection, createInbox(), this.names)
+    void this.#watch(link.connection)
+  }
+
+  /** Whether the connection stands at this moment. */
+  get connected(): boolean {
+    return this.#connected && !this.link.connection.isClosed()
+  }
+
+  /** Version of the server that this connection is on. */
+  get serverVersion(): string {
+    return this.link.connection.info?.version ?? ""
+  }
+
+  /**
+   * Publishes one event and resolves when JetStream has stored it.
+   *
+   * @throws MurmurError `EVENT_TYPE`, `NAME_INVALID`, `EVENT_TOO_LARGE`, `STREAM_FULL`, `PUBLISH_DENIED`,
+   *   `BUS_UNAVAILABLE` (with a timeout; the event may be stored, its id makes a repeat safe)
+   * @example
+   * const { id, seq } = await bus.publish({ type: "note.added", data: { text: "hi" }, key: "inbox" }, { producer: "cli" })
+   */
+  publish(draft: EventDraft, options: PublishOptions): Promise<PublishAck> {
+    return this.publisher.publish(draft, options)
+  }
+
+  /** Publishes many events, pipelined; yields their acks in order. Reads the input no faster than the server acks. */
+  publishMany(drafts: Iterable<EventDraft> | AsyncIterable<EventDraft>, options: BulkOptions): AsyncGenerator<PublishAck> {
+    return this.publisher.publishMany(drafts, options)
+  }
+
+  /** A bucket of this mesh: `routes`, `presence`, ... Created when it is not there. */
+  bucket(name: string, options: { ttlMs?: number } = {}): Promise<Bucket> {
+    let bucket = this.#buckets.get(name)
+    if (bucket === undefined) {
+      bucket = Bucket.open(this.link, `${this.names.mesh}_${name}`, options)
+      this.#buckets.set(name, bucket)
+      bucket.catch(() => this.#buckets.delete(name))
+    }
+    return bucket
+  }
+
+  /** Closes the connection. Publishes that still wait fail with `BUS_CLOSED`; what was sent is flushed first. */
+  async close(): Promise<void> {
+    if (!this.link.connection.isClosed() && this.#connected) await this.link.connection.flush().catch(() => {})
+    this.publisher.close()
+    await this.link.connection.close()
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === "disconnect") {
+        this.#connected = false
+        this.log.warn({ server: status.server }, "lost the connection to NATS; publishes wait")
+      } else if (status.type === "reconnect") {
+        this.#connected = true
+        this.log.info({ server: status.server }, "connected to NATS again")
+        this.publisher.resendAll()
+      } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
+        this.log.error({ error: status.error }, "the server denied an operation")
+        if (status.error.operation === "publish") this.publisher.deny(status.error.subject, status.error)
+      }
+    }
+  }
+}
+
+/** Connects. @throws MurmurError as {@link connectNats} */
+export async function openLink(options: BusOptions): Promise<Link> {
+  const connection = await connectNats(options)
+  const manager = await jetstreamManager(connection, { checkAPI: false })
+  return { connection, manager, client: jetstream(connection) }
+}
+
+/** Connects for a short-lived command. */
+export async function openBusCore(options: BusOptions): Promise<BusCore> {
+  return new BusCore(await openLink(options), options)
+}

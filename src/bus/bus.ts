@@ -1,0 +1,42 @@
+import { BusCore, type BusOptions, openLink } from "./bus-core.js"
+import type { Link } from "./link.js"
+import { EventStream, type ObserveOptions } from "./observe.js"
+import { Schedules } from "./schedules.js"
+import { ensureStreams, type RetentionOptions, type StreamChange } from "./streams.js"
+
+/** The whole bus: publish, observe, buckets, schedules, streams. One connection. */
+export class Bus extends BusCore {
+  readonly schedules: Schedules
+
+  constructor(link: Link, options: BusOptions) {
+    super(link, options)
+    this.schedules = new Schedules(link, this.names, this.log)
+  }
+
+  /**
+   * Observes events whose type fits a pattern: history first when asked for, then live.
+   *
+   * @param pattern NATS wildcards on the type: `ci.run.*`, `market.>`, `>`
+   * @example
+   * for await (const event of bus.observe("market.>", { from: new Date(Date.now() - 600_000) })) show(event)
+   */
+  observe(pattern: string, options: ObserveOptions = {}): EventStream {
+    return new EventStream(this.link, this.names, pattern, options, this.log)
+  }
+
+  /** Creates the mesh's streams or brings them up to date; safe to repeat. @throws MurmurError `STREAM_MIGRATE` */
+  ensureStreams(options: RetentionOptions = {}): Promise<StreamChange[]> {
+    return ensureStreams(this.link.manager, this.names, options)
+  }
+}
+
+/**
+ * Connects to a mesh.
+ *
+ * @throws MurmurError `BUS_CONNECT`, `SERVER_TOO_OLD`, `SERVER_NO_JETSTREAM`, `NAME_INVALID`
+ * @example
+ * const bus = await openBus({ url: "nats://127.0.0.1:4222", name: "my-tool" })
+ */
+export async function openBus(options: BusOptions): Promise<Bus> {
+  return new Bus(await openLink(options), options)
+}

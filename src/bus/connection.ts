@@ -1,0 +1,101 @@
+import type { NatsConnection } from "@nats-io/transport-node"
+import { MurmurError } from "../errors.js"
+
+/** Where and how to reach the servers of a mesh. */
+export interface ConnectionOptions {
+  /** `nats://host:port`, or several, comma-separated. */
+  readonly url: string
+  /** Shown by the server's own tools. */
+  readonly name: string
+  /** Credentials file (`.creds`), as NATS tools write it. */
+  readonly credsFile?: string | undefined
+  /** How long the first connection may take, in milliseconds. Default 5_000. Later reconnects go on for ever. */
+  readonly connectTimeoutMs?: number | undefined
+}
+
+/** The oldest server that has pinned consumers, consumer reset and message schedules. */
+export const SERVER_FLOOR = "2.14.0"
+
+/**
+ * Connects, and refuses a server below the floor.
+ *
+ * @throws MurmurError `BUS_CONNECT` when nobody answers, `SERVER_TOO_OLD`, `SERVER_NO_JETSTREAM`
+ */
+export async function connectNats(options: ConnectionOptions): Promise<NatsConnection> {
+  const { connect, credsAuthenticator } = await import("@nats-io/transport-node")
+  const authenticator = options.credsFile === undefined ? undefined : credsAuthenticator(await readCreds(options.credsFile))
+  let connection: NatsConnection
+  try {
+    connection = await connect({
+      servers: options.url.split(",").map((url) => url.trim()),
+      name: options.name,
+      timeout: options.connectTimeoutMs ?? 5_000,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 250,
+      reconnectJitter: 250,
+      pingInterval: 10_000,
+      maxPingOut: 2,
+      noAsyncTraces: true,
+      ...(authenticator === undefined ? {} : { authenticator }),
+    })
+  } catch (cause) {
+    throw new MurmurError(
+      `Cannot connect to NATS at ${redactUrl(options.url)}: ${(cause as Error).message}. Is the server running? "murmur up" starts one; "--nats <url>" or NATS_URL names another`,
+      { code: "BUS_CONNECT", cause },
+    )
+  }
+  try {
+    checkServer(connection.info)
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
+  return connection
+}
+
+async function readCreds(file: string): Promise<Uint8Array> {
+  const { readFile } = await import("node:fs/promises")
+  try {
+    return await readFile(file)
+  } catch (cause) {
+    throw new MurmurError(`Cannot read the credentials file "${file}": ${(cause as Error).message}`, {
+      code: "BUS_CREDS",
+      cause,
+    })
+  }
+}
+
+/** A url without its user and password, for messages. */
+export function redactUrl(url: string): string {
+  return url.replace(/\/\/[^@/]*@/g, "//***@")
+}
+
+/** @throws MurmurError `SERVER_TOO_OLD` or `SERVER_NO_JETSTREAM` */
+export function checkServer(info: { version: string; jetstream?: boolean } | undefined): void {
+  const version = info?.version ?? "0.0.0"
+  if (!atLeast(version, SERVER_FLOOR)) {
+    throw new MurmurError(
+      `Cannot use nats-server ${version}: murmur needs ${SERVER_FLOOR} or newer. Upgrade the server, or run "murmur up" without --nats to use one that murmur brings`,
+      { code: "SERVER_TOO_OLD", details: { found: version, wanted: SERVER_FLOOR } },
+    )
+  }
+  if (info?.jetstream !== true) {
+    throw new MurmurError(
+      `Cannot use nats-server ${version}: JetStream is not enabled. Start it with "-js" or a "jetstream {}" block`,
+      {
+        code: "SERVER_NO_JETSTREAM",
+      },
+    )
+  }
+}
+
+/** Compares dotted versions; a pre-release counts as its release. */
+export function atLeast(version: string, floor: string): boolean {
+  const parts = (text: string): number[] => text.replace(/^v/, "").split(/[.-]/).slice(0, 3).map(Number)
+  const [found, wanted] = [parts(version), parts(floor)]
+  for (let i = 0; i < 3; i++) {
+    const difference = (found[i] || 0) - (wanted[i] || 0)
+    if (difference !== 0) return difference > 0
+  }
+  return true
+}

@@ -1,0 +1,49 @@
+import type { EventDraft, MurmurEvent, TraceContext, Trust } from "./event.js"
+import { toCloudEvent } from "./event.js"
+import { freshId } from "./ids.js"
+
+/** `content-type` of an event in structured mode. */
+export const STRUCTURED = "application/cloudevents+json"
+
+/** What the bus adds to a draft. */
+export interface Provenance {
+  readonly mesh: string
+  /** Who publishes: it stands in the subject. */
+  readonly producer: string
+  /** The event that this one answers. Correlation, causation, hops and outside trust are inherited from it. */
+  readonly cause?: MurmurEvent | undefined
+  /** Default `internal`; an external cause always wins. */
+  readonly trust?: Trust | undefined
+  readonly trace?: TraceContext | undefined
+}
+
+/** An event that has its whole envelope and waits to be stored. */
+export type SealedEvent<T = unknown> = Omit<MurmurEvent<T>, "seq">
+
+/** Completes a draft to an event. */
+export function seal<T>(draft: EventDraft<T>, from: Provenance): SealedEvent<T> {
+  const id = draft.id ?? freshId()
+  const cause = from.cause
+  return {
+    id,
+    source: draft.source ?? `/murmur/${from.mesh}/${from.producer}`,
+    type: draft.type,
+    time: draft.time ?? new Date().toISOString(),
+    key: draft.key,
+    data: draft.data,
+    producer: from.producer,
+    correlationid: cause?.correlationid ?? id,
+    causationid: cause?.id,
+    hops: cause === undefined ? 0 : cause.hops + 1,
+    trust: cause?.trust === "external" ? "external" : (from.trust ?? "internal"),
+    trace: from.trace,
+    extensions: draft.extensions ?? NO_EXTENSIONS,
+  }
+}
+
+const NO_EXTENSIONS: Readonly<Record<string, never>> = Object.freeze({})
+
+/** The payload of an event in structured mode. */
+export function encode(event: SealedEvent): Uint8Array {
+  return Buffer.from(JSON.stringify(toCloudEvent(event)))
+}

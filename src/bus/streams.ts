@@ -1,0 +1,127 @@
+import type { JetStreamManager, StreamConfig, StreamInfo } from "@nats-io/jetstream"
+import { errorCode, MurmurError } from "../errors.js"
+import type { MeshNames } from "./subjects.js"
+
+/** How much a mesh keeps, and how often. */
+export interface RetentionOptions {
+  /** How long events are kept, in milliseconds. Default 30 days. */
+  readonly eventsAgeMsMax?: number
+  /** How many bytes of events are kept; the oldest go first. Default 10 GiB. */
+  readonly eventsBytesMax?: number
+  /** In how many copies. Default 1; 3 on a cluster. */
+  readonly replicas?: 1 | 3 | 5
+  /** For how long an id is stored once only, in milliseconds. Default 2 minutes: an id costs some 200 bytes of server memory. */
+  readonly dedupWindowMs?: number
+}
+
+/** What {@link ensureStreams} did, or would do. */
+export interface StreamChange {
+  readonly stream: string
+  readonly action: "create" | "update" | "none"
+  /** The settings that differ, with both values. */
+  readonly differences: readonly { setting: string; found: unknown; wanted: unknown }[]
+}
+
+const DAY_MS = 86_400_000
+const NANOS = 1_000_000
+const STREAM_NOT_FOUND = 10059
+const STREAM_EXISTS = 10058
+
+type Wanted = Partial<StreamConfig> & Pick<StreamConfig, "name" | "subjects">
+
+/** The streams of a mesh. Limits are explicit: newer servers stop at 1,000 consumers a stream otherwise. */
+export function streamConfigs(names: MeshNames, options: RetentionOptions = {}): Wanted[] {
+  const common = {
+    storage: "file" as const,
+    retention: "limits" as const,
+    num_replicas: options.replicas ?? 1,
+    max_consumers: 100_000,
+    allow_direct: true,
+  }
+  const events = names.eventSubjects()
+  return [
+    {
+      ...common,
+      name: names.events,
+      subjects: [events.published],
+      subject_transform: { src: events.transformFrom, dest: events.transformTo },
+      max_age: (options.eventsAgeMsMax ?? 30 * DAY_MS) * NANOS,
+      max_bytes: options.eventsBytesMax ?? 10 * 1024 ** 3,
+      duplicate_window: (options.dedupWindowMs ?? 120_000) * NANOS,
+      discard: "old",
+    },
+    { ...common, name: names.sessions, subjects: [`${names.mesh}.ses.>`], discard: "new" },
+    { ...common, name: names.dead, subjects: [`${names.mesh}.dead.>`], discard: "new" },
+    {
+      ...common,
+      name: names.timers,
+      // the only stream with schedules: in EVENTS any producer could forge another's subject as a schedule's target
+      subjects: [`${names.mesh}.timer.>`, `${names.mesh}.due.>`],
+      allow_msg_schedules: true,
+      allow_msg_ttl: true,
+      discard: "new",
+    },
+  ]
+}
+
+/**
+ * Creates the streams of a mesh and brings existing ones up to date; safe to run again and from several places at once.
+ *
+ * @throws MurmurError `STREAM_MIGRATE` when the server refuses a change, with stream and reason
+ */
+export async function ensureStreams(
+  manager: JetStreamManager,
+  names: MeshNames,
+  options: RetentionOptions = {},
+): Promise<StreamChange[]> {
+  const changes: StreamChange[] = []
+  for (const wanted of streamConfigs(names, options)) changes.push(await ensureStream(manager, wanted))
+  return changes
+}
+
+async function ensureStream(manager: JetStreamManager, wanted: Wanted): Promise<StreamChange> {
+  const stream = wanted.name
+  try {
+    const found = await streamInfo(manager, stream)
+    if (found === undefined) {
+      await manager.streams.add(wanted)
+      return { stream, action: "create", differences: [] }
+    }
+    const differences = compare(found.config, wanted)
+    if (differences.length === 0) return { stream, action: "none", differences }
+    await manager.streams.update(stream, wanted)
+    return { stream, action: "update", differences }
+  } catch (cause) {
+    if (apiCode(cause) === STREAM_EXISTS) return ensureStream(manager, wanted) // somebody else was first: compare with theirs
+    throw new MurmurError(`Cannot set up stream "${stream}": ${(cause as Error).message}`, {
+      code: "STREAM_MIGRATE",
+      cause,
+      details: { stream, server: errorCode(cause) },
+    })
+  }
+}
+
+/** The stream's state, or `undefined` when there is none. */
+export async function streamInfo(manager: JetStreamManager, stream: string): Promise<StreamInfo | undefined> {
+  try {
+    return await manager.streams.info(stream)
+  } catch (error) {
+    if (apiCode(error) === STREAM_NOT_FOUND) return undefined
+    throw error
+  }
+}
+
+/** NATS's own number of an API error, such as 10059; 0 when it is none. */
+export function apiCode(error: unknown): number {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === "number" ? code : 0
+}
+
+function compare(found: StreamConfig, wanted: Wanted): { setting: string; found: unknown; wanted: unknown }[] {
+  const differences: { setting: string; found: unknown; wanted: unknown }[] = []
+  for (const [setting, value] of Object.entries(wanted)) {
+    const current = (found as unknown as Record<string, unknown>)[setting]
+    if (JSON.stringify(current) !== JSON.stringify(value)) differences.push({ setting, found: current, wanted: value })
+  }
+  return differences
+}
