@@ -22,7 +22,11 @@ function bin(name, command = name) {
 
 const color = process.stdout.isTTY ? [] : ["--colors=off"]
 const checks = [
-  { name: "lint", does: "format and typed lint", run: () => [bin("@biomejs/biome", "biome"), "ci", ...color] },
+  {
+    name: "lint",
+    does: "format and typed lint",
+    run: () => [bin("@biomejs/biome", "biome"), "ci", "--error-on-warnings", ...color],
+  },
   { name: "types", does: "types", run: () => [bin("typescript", "tsc"), "--noEmit"] },
   { name: "imports", does: "import direction", run: () => [join(root, "scripts/check-imports.mjs")] },
   { name: "deadcode", does: "dead code", run: () => [bin("knip"), "--no-progress"] },
