@@ -19,6 +19,13 @@ export interface Span {
 
 export type Attributes = Readonly<Record<string, string | number | boolean | undefined>>
 
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/
+
+/** Whether `text` is a W3C `traceparent` that may be continued; anything else starts a new trace. */
+export function isTraceparent(text: string): boolean {
+  return TRACEPARENT.test(text) && (text.length === 55 || !text.startsWith("00"))
+}
+
 /** What kind of work a span covers; decides its OpenTelemetry span kind. */
 export type SpanKind = "producer" | "consumer" | "client" | "server" | "internal"
 
@@ -56,7 +63,28 @@ export type CounterName =
   | "murmur.source.errors"
   | "murmur.http.rejected"
 
-export type HistogramName = "murmur.step.duration" | "murmur.publish.duration" | "murmur.event.age"
+export type HistogramName =
+  | "murmur.step.duration"
+  | "murmur.publish.duration"
+  | "murmur.event.age"
+  | "http.server.request.duration"
+
+/** A gauge: the value now, read when somebody collects. Lag, sessions, steps in flight. */
+export type GaugeName = `murmur.${string}`
+
+/** One value of a gauge. */
+export interface Observation {
+  readonly value: number
+  readonly labels?: Attributes
+}
+
+/**
+ * Registers a gauge. `read` is called at each collection (a scrape, an export), so it must be quick and without effect;
+ * one that throws leaves out its gauge for that collection and nothing else.
+ *
+ * @returns ends the registration
+ */
+export type Observe = (name: GaugeName, description: string, read: () => Iterable<Observation>) => () => void
 
 /** Structured log, pino's call order: fields first, then the message. */
 export interface Log {

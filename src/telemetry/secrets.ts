@@ -1,0 +1,75 @@
+const NAMED = ["GITHUB_WEBHOOK_SECRET", "GITLAB_WEBHOOK_SECRET", "MURMUR_TOKEN"]
+const NAMED_LENGTH_MIN = 4
+const SECRET_VARIABLE = /_(?:KEY|TOKEN|SECRET|PASSWORD)$/
+const VALUE_LENGTH_MIN = 8
+const BASE64_CORE_MIN = 8
+
+/**
+ * The secret values in an environment: those of our own variables (several, when a comma separates them), of all that
+ * are called `*_KEY`, `*_TOKEN`, `*_SECRET` or `*_PASSWORD`, and the headers sent to the telemetry collector.
+ */
+export function secretsOf(env: Readonly<Record<string, string | undefined>>): string[] {
+  const secrets = new Set<string>()
+  for (const [name, value] of Object.entries(env)) {
+    if (!value) continue
+    if (NAMED.includes(name)) {
+      for (const part of [value, ...value.split(",")]) {
+        if (part.trim().length >= NAMED_LENGTH_MIN) secrets.add(part.trim())
+      }
+    } else if (SECRET_VARIABLE.test(name) && value.length >= VALUE_LENGTH_MIN) {
+      secrets.add(value)
+    } else if (/^OTEL_EXPORTER_OTLP_(?:\w+_)?HEADERS$/.test(name)) {
+      for (const part of headerValues(value)) if (part.length >= VALUE_LENGTH_MIN) secrets.add(part)
+    }
+  }
+  return [...secrets]
+}
+
+function headerValues(list: string): string[] {
+  return list.split(",").map((pair) => {
+    const value = pair.slice(pair.indexOf("=") + 1).trim()
+    try {
+      return decodeURIComponent(value)
+    } catch {
+      return value
+    }
+  })
+}
+
+/** Every form in which a secret may turn up in a text: as it is, in JSON, in a URL or form, in base64. */
+export function formsOf(secret: string): string[] {
+  const url = encodeURIComponent(secret)
+  const forms = new Set([
+    secret,
+    JSON.stringify(secret).slice(1, -1),
+    url,
+    url.replaceAll("%20", "+"),
+    url.replace(/%[0-9A-F]{2}/g, (hex) => hex.toLowerCase()),
+  ])
+  for (const core of base64Cores(secret)) {
+    forms.add(core)
+    forms.add(core.replaceAll("+", "-").replaceAll("/", "_"))
+  }
+  return [...forms]
+}
+
+/**
+ * Base64 of a text that contains the secret depends on where in it the secret starts, modulo 3. These are the
+ * characters that the secret alone decides, for each of the three positions: `user:secret` in a Basic header is found too.
+ */
+function base64Cores(secret: string): string[] {
+  const bytes = Buffer.from(secret)
+  const cores: string[] = []
+  for (const [offset, from] of [
+    [0, 0],
+    [1, 2],
+    [2, 3],
+  ] as const) {
+    const end = Math.floor(((offset + bytes.length) * 8) / 6)
+    const core = Buffer.concat([Buffer.alloc(offset), bytes])
+      .toString("base64")
+      .slice(from, end)
+    if (core.length >= BASE64_CORE_MIN) cores.push(core)
+  }
+  return cores
+}
