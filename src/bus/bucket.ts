@@ -38,7 +38,10 @@ export class Bucket {
       })
       return new Bucket(name, kv)
     } catch (cause) {
-      throw new MurmurError(`Cannot open bucket "${name}": ${ensureError(cause).message}`, { code: "BUCKET_OPEN", cause })
+      throw new MurmurError(`Cannot open bucket "${name}": ${ensureError(cause).message}`, {
+        code: "BUCKET_OPEN",
+        cause,
+      })
     }
   }
 

@@ -59,7 +59,10 @@ export class BusCore {
   }
 
   /** Publishes many events, pipelined; yields their acks in order. Reads the input no faster than the server acks. */
-  publishMany(drafts: Iterable<EventDraft> | AsyncIterable<EventDraft>, options: BulkOptions): AsyncGenerator<PublishAck> {
+  publishMany(
+    drafts: Iterable<EventDraft> | AsyncIterable<EventDraft>,
+    options: BulkOptions,
+  ): AsyncGenerator<PublishAck> {
     return this.publisher.publishMany(drafts, options)
   }
 

@@ -23,7 +23,8 @@ export const SERVER_FLOOR = "2.14.0"
  */
 export async function connectNats(options: ConnectionOptions): Promise<NatsConnection> {
   const { connect, credsAuthenticator } = await import("@nats-io/transport-node")
-  const authenticator = options.credsFile === undefined ? undefined : credsAuthenticator(await readCreds(options.credsFile))
+  const authenticator =
+    options.credsFile === undefined ? undefined : credsAuthenticator(await readCreds(options.credsFile))
   let connection: NatsConnection
   try {
     connection = await connect({

@@ -50,10 +50,13 @@ export async function ensureDurable(link: Link, options: DurableOptions): Promis
   } catch (cause) {
     if (CONSUMER_EXISTS.includes(apiCode(cause))) return ensureDurable(link, options) // somebody else was first
     if (cause instanceof MurmurError) throw cause
-    throw new MurmurError(`Cannot set up consumer "${options.name}" on ${options.stream}: ${(cause as Error).message}`, {
-      code: "CONSUMER_SETUP",
-      cause,
-    })
+    throw new MurmurError(
+      `Cannot set up consumer "${options.name}" on ${options.stream}: ${(cause as Error).message}`,
+      {
+        code: "CONSUMER_SETUP",
+        cause,
+      },
+    )
   }
 }
 

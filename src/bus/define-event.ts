@@ -25,7 +25,8 @@ export interface EventSelection<T = unknown> {
 
 /** A typed event: call it to make a draft, name it in `on` to react to it, in `emits` to be allowed to emit it. */
 export interface EventDefinition<T = unknown> {
-  (data: T, options?: DraftOptions): EventDraft<T>
+  /** A number in place of options is ignored, so that a definition can be given to `map` as it is. */
+  (data: T, options?: DraftOptions | number): EventDraft<T>
   readonly type: string
   readonly schema: z.ZodType<T>
   readonly description: string | undefined
@@ -71,13 +72,11 @@ export function defineEvent<T>(
     }
   }
   const keyOf = (data: T): string | undefined => options.key?.(data)
-  const make = (data: T, draft: DraftOptions = {}): EventDraft<T> => ({
-    type,
-    data,
-    key: draft.key ?? keyOf(data),
-    id: draft.id,
-    time: draft.time instanceof Date ? draft.time.toISOString() : draft.time,
-  })
+  const make = (data: T, options?: DraftOptions | number): EventDraft<T> => {
+    const draft = typeof options === "object" ? options : {}
+    const time = draft.time instanceof Date ? draft.time.toISOString() : draft.time
+    return { type, data, key: draft.key ?? keyOf(data), id: draft.id, time }
+  }
   const definition: EventDefinition<T> = Object.assign(make, {
     type,
     schema,

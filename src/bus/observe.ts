@@ -4,7 +4,7 @@ import type { Log } from "../telemetry/ports.js"
 import { decode } from "./decode.js"
 import type { MurmurEvent } from "./event.js"
 import type { Link } from "./link.js"
-import { type StreamPosition, readStream } from "./reader.js"
+import { readStream, type StreamPosition } from "./reader.js"
 import { streamInfo } from "./streams.js"
 import type { MeshNames } from "./subjects.js"
 

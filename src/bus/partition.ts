@@ -46,6 +46,7 @@ type Ownership =
   | { readonly mode: "owned"; readonly pin: string }
 
 const PULL_EXPIRES_MS = 1_000
+const KEEP_ALIVE_MS = 5_000
 const RETRY_MS_MAX = 5_000
 
 /**
@@ -112,9 +113,12 @@ export class Partition {
   async #consumer(): Promise<Consumer> {
     const info = await durableInfo(this.link, this.options.stream, this.options.durable)
     if (info === undefined) {
-      throw new MurmurError(`Cannot consume "${this.options.durable}": the consumer is not on the server (not deployed)`, {
-        code: "CONSUMER_MISSING",
-      })
+      throw new MurmurError(
+        `Cannot consume "${this.options.durable}": the consumer is not on the server (not deployed)`,
+        {
+          code: "CONSUMER_MISSING",
+        },
+      )
     }
     return this.link.client.consumers.getConsumerFromInfo(info)
   }
@@ -162,7 +166,9 @@ export class Partition {
       if (!this.#holds(pin, "resetting")) return
       if (buffer[0]?.message.info.deliverySequence !== 1) buffer.length = 0
       this.#ownership = { mode: "preparing", pin, buffer }
-      const keepAlive = setInterval(() => buffer.forEach(({ message }) => message.working()), PULL_EXPIRES_MS * 5)
+      const keepAlive = setInterval(() => {
+        for (const message of buffer) message.working()
+      }, KEEP_ALIVE_MS)
       try {
         await this.handler.onOwned(floor)
       } finally {
@@ -186,7 +192,9 @@ export class Partition {
   async #reset(): Promise<number> {
     const { stream, durable } = this.options
     const prefix = this.link.manager.getOptions().apiPrefix ?? "$JS.API"
-    const reply = await this.link.connection.request(`${prefix}.CONSUMER.RESET.${stream}.${durable}`, "", { timeout: 5_000 })
+    const reply = await this.link.connection.request(`${prefix}.CONSUMER.RESET.${stream}.${durable}`, "", {
+      timeout: 5_000,
+    })
     const body = reply.json<{ error?: { description: string }; ack_floor?: { stream_seq: number } }>()
     if (body.error !== undefined || body.ack_floor === undefined) {
       throw new MurmurError(`Cannot reset consumer "${durable}": ${body.error?.description ?? "unexpected reply"}`, {

@@ -1,7 +1,7 @@
 import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node"
 import { MurmurError } from "../errors.js"
 import { AckMultiplexer, type MultiplexerOptions } from "./ack-multiplexer.js"
-import { encode, STRUCTURED, type Provenance, type SealedEvent, seal } from "./encode.js"
+import { encode, type Provenance, type SealedEvent, STRUCTURED, seal } from "./encode.js"
 import type { EventDraft } from "./event.js"
 import type { StreamAck } from "./publish-errors.js"
 import type { MeshNames } from "./subjects.js"
@@ -95,7 +95,12 @@ export class Publisher {
    * @param expectedSeq sequence of the last message on this subject; 0 for none; `undefined` for no fence
    * @throws MurmurError `FENCE_CONFLICT` and as {@link AckMultiplexer.send}
    */
-  append(subject: string, payload: Uint8Array, expectedSeq?: number, extra: Record<string, string> = {}): Promise<StreamAck> {
+  append(
+    subject: string,
+    payload: Uint8Array,
+    expectedSeq?: number,
+    extra: Record<string, string> = {},
+  ): Promise<StreamAck> {
     const sent = headers()
     if (expectedSeq !== undefined) sent.set("Nats-Expected-Last-Subject-Sequence", String(expectedSeq))
     for (const [name, value] of Object.entries(extra)) sent.set(name, value)

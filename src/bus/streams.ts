@@ -59,7 +59,7 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
       subjects: [`${names.mesh}.timer.>`, `${names.mesh}.due.>`],
       allow_msg_schedules: true,
       allow_msg_ttl: true,
-      discard: "new",
+      discard: "old", // the server refuses "new" beside schedules; there is no limit that could push anything out
     },
   ]
 }

@@ -17,22 +17,28 @@ export type StoredSubject = string & { readonly [stored]: true }
 /** What a subject says about its event. */
 export interface SubjectParts {
   readonly producer: string
-  /** `undefined` when the event has no key, or when the key was too long for a subject (the envelope keeps it whole). */
+  /** `undefined` when the event has no key, or when the key is hashed in the subject (the envelope keeps it whole). */
   readonly key: string | undefined
   readonly type: string
 }
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
 const TYPE_TOKEN = /^[A-Za-z0-9_-]+$/
+const PATTERN = /^(?:(?:[A-Za-z0-9_-]+|\*)\.)*(?:[A-Za-z0-9_-]+|\*|>)$/
 const TYPE_LENGTH_MAX = 200
 const KEY_TOKEN_BYTES_MAX = 200
 const NO_KEY = "_"
 const EMPTY_KEY = "%"
 const HASHED_KEY = "%h"
+const HASHED_TOKEN = /^%h[A-Za-z0-9_-]{43}$/
 
-/** Meshes, producers, agents and sources are named alike: they become subject tokens and parts of stream names. */
+/**
+ * Meshes, producers, agents and sources are named alike: they become subject tokens and parts of stream names.
+ *
+ * @throws MurmurError `NAME_INVALID`
+ */
 export function checkName(name: string, what: string): string {
-  if (!NAME.test(name)) {
+  if (typeof name !== "string" || !NAME.test(name)) {
     throw new MurmurError(
       `Cannot name the ${what} ${JSON.stringify(name)}: a name is 1 to 64 of a-z, 0-9, "_" and "-", and starts with a letter or digit`,
       { code: "NAME_INVALID", details: { name, what } },
@@ -41,9 +47,14 @@ export function checkName(name: string, what: string): string {
   return name
 }
 
+function isType(type: string): boolean {
+  if (typeof type !== "string" || type.length > TYPE_LENGTH_MAX) return false
+  return type.split(".").every((token) => TYPE_TOKEN.test(token))
+}
+
 /** @throws MurmurError `EVENT_TYPE` when `type` cannot be the end of a subject */
 export function checkType(type: string): string {
-  if (type.length > TYPE_LENGTH_MAX || !type.split(".").every((token) => TYPE_TOKEN.test(token))) {
+  if (!isType(type)) {
     throw new MurmurError(
       `Cannot use ${JSON.stringify(type)} as an event type: it must be tokens of letters, digits, "_" and "-", joined by dots, at most ${TYPE_LENGTH_MAX} characters`,
       { code: "EVENT_TYPE", details: { type } },
@@ -90,12 +101,23 @@ function utf8(code: number): number[] {
 /**
  * The key that a token stands for; `undefined` for "no key" and for a hashed key.
  *
- * @throws MurmurError `KEY_TOKEN` when the token was not made by {@link encodeKey} or an equivalent
+ * One key has one token. A second spelling of it (`%41` for `A`, lower-case digits) would be hashed to another
+ * partition, and its events would overtake those of the first: so other spellings are refused.
+ *
+ * @throws MurmurError `KEY_TOKEN` when {@link encodeKey} makes no such token
  */
 export function decodeKey(token: string): string | undefined {
-  if (token === NO_KEY || token.startsWith(HASHED_KEY)) return undefined
-  if (token === EMPTY_KEY) return ""
-  if (!token.includes("%")) return token
+  if (token === NO_KEY || HASHED_TOKEN.test(token)) return undefined
+  if (SAFE_KEY.test(token) && token.length <= KEY_TOKEN_BYTES_MAX) return token
+  const key = token === EMPTY_KEY ? "" : unescapeKey(token)
+  if (key === undefined) throw badToken(token, "")
+  const right = encodeKey(key)
+  if (right !== token) throw badToken(token, `; the token of this key is "${right}"`)
+  return key
+}
+
+/** Undoes {@link escapeKey}; `undefined` where a "%" is not followed by the digits of a code point. */
+function unescapeKey(token: string): string | undefined {
   let key = ""
   for (let at = 0; at < token.length; ) {
     if (token[at] !== "%") {
@@ -107,24 +129,24 @@ export function decodeKey(token: string): string | undefined {
     const size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4
     let code = size === 1 ? lead : lead & (0xff >> (size + 1))
     for (let i = 1; i < size; i++) code = (code << 6) | (byteAt(token, at + 3 * i) & 0x3f)
-    if (code > 0x10ffff) throw badToken(token)
+    if (Number.isNaN(lead) || code > 0x10ffff) return undefined
     key += String.fromCodePoint(code)
     at += 3 * size
   }
   return key
 }
 
+/** The byte that `%XX` at this place stands for, or `NaN`. */
 function byteAt(token: string, at: number): number {
   const digits = token.slice(at + 1, at + 3)
-  if (token[at] !== "%" || !/^[0-9A-Fa-f]{2}$/.test(digits)) throw badToken(token)
-  return Number.parseInt(digits, 16)
+  return token[at] === "%" && /^[0-9A-F]{2}$/.test(digits) ? Number.parseInt(digits, 16) : Number.NaN
 }
 
-function badToken(token: string): MurmurError {
-  return new MurmurError(`Cannot read the key token "${token}": "%" must be followed by two hexadecimal digits`, {
-    code: "KEY_TOKEN",
-    details: { token },
-  })
+function badToken(token: string, hint: string): MurmurError {
+  return new MurmurError(
+    `Cannot read the key token ${JSON.stringify(token)}: a key stands in a subject as it is, but for white space, control and non-ASCII characters and ". * > %", which are percent-encoded (UTF-8, capital digits)${hint}`,
+    { code: "KEY_TOKEN", details: { token } },
+  )
 }
 
 /** The subjects and stream names of one mesh. */
@@ -153,28 +175,30 @@ export class MeshNames {
     }
   }
 
-  /** Where an event is published. */
+  /** Where an event is published. @throws MurmurError `EVENT_TYPE` or `NAME_INVALID` */
   publishSubject(producer: string, key: string | undefined, type: string): PublishSubject {
     checkType(type)
     return `${this.mesh}.ev.${checkName(producer, "producer")}.${encodeKey(key)}.${type}` as PublishSubject
   }
 
-  /** Reads a published subject. @throws MurmurError `SUBJECT` */
+  /** Reads a published subject. @throws MurmurError `SUBJECT` or `KEY_TOKEN` */
   parsePublished(subject: string): SubjectParts {
     return this.#parse(subject, 2)
   }
 
-  /** Reads a stored subject. @throws MurmurError `SUBJECT` */
+  /** Reads a stored subject. @throws MurmurError `SUBJECT` or `KEY_TOKEN` */
   parseStored(subject: string): SubjectParts {
     return this.#parse(subject, 4)
   }
 
-  #parse(subject: string, producerAt: number): SubjectParts {
+  #parse(subject: string, producerAt: 2 | 4): SubjectParts {
     const tokens = subject.split(".")
-    const producer = tokens[producerAt]
-    const keyToken = tokens[producerAt + 1]
+    const [mesh, ev] = tokens
+    const [producer = "", keyToken = ""] = tokens.slice(producerAt)
     const type = tokens.slice(producerAt + 2).join(".")
-    if (tokens[0] !== this.mesh || tokens[1] !== "ev" || !producer || !keyToken || !type) {
+    const partitions = tokens.slice(2, producerAt).every((token) => /^\d{1,2}$/.test(token))
+    // The server stores any tokens, a literal "*" too: what could never have been published by us is refused here.
+    if (mesh !== this.mesh || ev !== "ev" || !partitions || !NAME.test(producer) || keyToken === "" || !isType(type)) {
       throw new MurmurError(`Cannot read the subject "${subject}": it is not an event of mesh "${this.mesh}"`, {
         code: "SUBJECT",
         details: { subject },
@@ -183,22 +207,40 @@ export class MeshNames {
     return { producer, key: decodeKey(keyToken), type }
   }
 
-  /** Filter over stored events: a pattern on types, optionally one partition, key or producer. */
+  /**
+   * Filter over stored events: a pattern on types, optionally one partition, key or producer.
+   *
+   * @throws MurmurError `NAME_INVALID` for the producer, `FILTER` for a pattern or partition that matches nothing
+   */
   storedFilter(
     pattern: string,
     only: { partitions?: 1 | 8 | 64; partition?: number; key?: string; producer?: string } = {},
   ): StoredSubject {
-    const p8 = only.partitions === 8 ? only.partition : "*"
-    const p64 = only.partitions === 64 ? only.partition : "*"
-    const key = only.key === undefined ? "*" : encodeKey(only.key)
-    return `${this.mesh}.ev.${p8}.${p64}.${only.producer ?? "*"}.${key}.${pattern}` as StoredSubject
+    if (!PATTERN.test(pattern)) {
+      throw new MurmurError(
+        `Cannot filter events by the pattern ${JSON.stringify(pattern)}: it must be tokens of letters, digits, "_" and "-", or "*", joined by dots, and may end in ">"`,
+        { code: "FILTER", details: { pattern } },
+      )
+    }
+    const { partitions = 1, partition = 0, key, producer } = only
+    if (!Number.isInteger(partition) || partition < 0 || partition >= partitions) {
+      throw new MurmurError(
+        `Cannot filter events by partition ${partition} of ${partitions}: it must be 0 to ${partitions - 1}`,
+        { code: "FILTER", details: { partition, partitions } },
+      )
+    }
+    const p8 = partitions === 8 ? partition : "*"
+    const p64 = partitions === 64 ? partition : "*"
+    const producerToken = producer === undefined ? "*" : checkName(producer, "producer")
+    const keyToken = key === undefined ? "*" : encodeKey(key)
+    return `${this.mesh}.ev.${p8}.${p64}.${producerToken}.${keyToken}.${pattern}` as StoredSubject
   }
 
   sessionSubject(agent: string, key: string | undefined): string {
-    return `${this.mesh}.ses.${agent}.${encodeKey(key)}`
+    return `${this.mesh}.ses.${checkName(agent, "agent")}.${encodeKey(key)}`
   }
 
   deadSubject(agent: string, key: string | undefined): string {
-    return `${this.mesh}.dead.${agent}.${encodeKey(key)}`
+    return `${this.mesh}.dead.${checkName(agent, "agent")}.${encodeKey(key)}`
   }
 }

@@ -1,0 +1,62 @@
+import type { AnyEventDefinition } from "../bus/define-event.js"
+import type { EventDraft } from "../bus/event.js"
+import { MurmurError } from "../errors.js"
+import type { Log } from "../telemetry/ports.js"
+
+/** What a handler is given for one step. Everything that has an effect goes through it. */
+export interface StepContext {
+  /** The agent's name. */
+  readonly agent: string
+  /** The session's key: the entity that the event is about. */
+  readonly key: string | undefined
+  /** Which attempt this is, from 1. */
+  readonly attempt: number
+  /** Aborted when the step's time is up, or when the node stops and cannot wait any longer. */
+  readonly signal: AbortSignal
+  readonly log: Log
+  /**
+   * Emits an event. Outputs are published when the handler has returned, all of them or, when it throws, none. Their
+   * ids are derived from the step, so a step that runs again emits the same events and not new ones.
+   *
+   * @throws MurmurError `EMIT_UNDECLARED` when the type is not in `emits`, `EVENT_DATA` when the data does not fit
+   */
+  emit(draft: EventDraft): void
+}
+
+/** What a `react` function is given for one key. */
+export interface ReactContext {
+  readonly agent: string
+  readonly key: string | undefined
+  readonly log: Log
+}
+
+/** Checks drafts against what their producer may emit. */
+export class EmitGate {
+  readonly #allowed: ReadonlyMap<string, AnyEventDefinition>
+
+  constructor(
+    private readonly producer: string,
+    emits: readonly AnyEventDefinition[],
+  ) {
+    this.#allowed = new Map(emits.map((definition) => [definition.type, definition]))
+  }
+
+  /** The draft with its data as the schema returns it. @throws MurmurError `EMIT_UNDECLARED`, `EVENT_DATA` */
+  check(draft: EventDraft): EventDraft {
+    const definition = this.#allowed.get(draft?.type)
+    if (definition === undefined) {
+      throw new MurmurError(
+        `"${this.producer}" cannot emit "${draft?.type}": it declares ${[...this.#allowed.keys()].join(", ") || "nothing"} in "emits"`,
+        { code: "EMIT_UNDECLARED", details: { producer: this.producer, type: draft?.type } },
+      )
+    }
+    const checked = definition.schema.safeParse(draft.data)
+    if (checked.success) return { ...draft, data: checked.data, key: draft.key ?? definition.keyOf(checked.data) }
+    const issues = checked.error.issues.map((issue) => ({ path: issue.path.join("."), message: issue.message }))
+    const first = issues[0]
+    throw new MurmurError(
+      `"${this.producer}" cannot emit "${draft.type}": its data does not fit the schema at "${first?.path}": ${first?.message}`,
+      { code: "EVENT_DATA", details: { type: draft.type, issues } },
+    )
+  }
+}

@@ -1,0 +1,203 @@
+import type { Observable } from "rxjs"
+import { type AnyEventDefinition, type EventSelection, isEventDefinition } from "../bus/define-event.js"
+import type { EventDraft, MurmurEvent } from "../bus/event.js"
+import { checkName } from "../bus/subjects.js"
+import { MurmurError } from "../errors.js"
+import { parseFilter } from "../router/filter.js"
+import { parsePattern } from "../router/pattern.js"
+import type { ReactContext, StepContext } from "./context.js"
+import { checkOptions } from "./options.js"
+
+const AGENT = Symbol.for("murmur.agent")
+
+/** A route written out: a pattern on types, with a JSON filter that every node can evaluate. */
+export interface RouteTrigger<T = unknown> {
+  readonly pattern: string
+  readonly definition?: AnyEventDefinition | undefined
+  /** CloudEvents Subscriptions dialect on attributes, `data` for a query on the data. */
+  readonly filter?: unknown
+  /** Of the exclusive routes that match an event only the one with the highest priority delivers. */
+  readonly exclusive?: boolean
+  /** Higher first. Default 0. */
+  readonly priority?: number
+  /** Only for the type of `T`. */
+  readonly event?: (event: MurmurEvent<T>) => void
+}
+
+/** What an agent may name in `on`: an event, an event narrowed by a predicate, a route, or a pattern. */
+export type Trigger = AnyEventDefinition | EventSelection<never> | RouteTrigger<never> | string
+
+/** The event type that a trigger delivers. */
+export type EventOf<T> = T extends (data: infer D, ...rest: never[]) => EventDraft
+  ? MurmurEvent<D>
+  : T extends EventSelection<infer D>
+    ? MurmurEvent<D>
+    : T extends RouteTrigger<infer D>
+      ? MurmurEvent<D>
+      : MurmurEvent
+
+/** How failed attempts are repeated. */
+export interface RetryOptions {
+  /** How often a step is tried in all. Default 5. Then the event goes to the dead letters. */
+  readonly attempts?: number
+  /** Wait before the second attempt, in milliseconds; each further wait is four times as long. Default 1_000. */
+  readonly backoffMs?: number
+  /** The longest wait, in milliseconds. Default 120_000. */
+  readonly backoffMsMax?: number
+}
+
+/** Event-time windows of a `react` agent. */
+export interface WindowOptions {
+  /** How late an event may be, behind the newest of its key, in milliseconds. Later ones are counted and dropped. Default 0. */
+  readonly latenessMs?: number
+  /** A key from which nothing has come for so long has its windows closed, in milliseconds. Default 30_000. */
+  readonly idleTimeoutMs?: number
+  /** How many events open windows may hold on a node; at the bound the agent shows `blocked: window`. Default 50_000. */
+  readonly openEventsMax?: number
+}
+
+/** Options of {@link defineAgent} that all agents share. */
+export interface AgentOptions<On extends readonly Trigger[] = readonly Trigger[]> {
+  readonly on: On
+  /** The events it may emit. Anything else it emits is an error. */
+  readonly emits?: readonly AnyEventDefinition[]
+  /** One sentence for `murmur agents`. */
+  readonly description?: string
+  /** How many keys a node works on at a time. Default 64. Events of one key are always handled one after the other. */
+  readonly concurrency?: number
+  /** Over how many nodes its keys may spread. Default 1. Changing it needs a new deployment of its consumers. */
+  readonly partitions?: 1 | 8 | 64
+  /** How many events a node may hold unfinished. Default 1_000. */
+  readonly inflightMax?: number
+  /** Where its history begins when it is new: `now` (default), `start`, or a time. */
+  readonly from?: "now" | "start" | Date
+  readonly retry?: RetryOptions
+  /** How long one attempt may take, in milliseconds. `ctx.signal` is aborted then and the attempt has failed. Default 600_000. */
+  readonly stepTimeoutMs?: number
+  /** Events deeper than this in their causal tree go to the dead letters as a loop. Default 16. */
+  readonly hopsMax?: number
+  readonly window?: WindowOptions
+  /** How much of the recent past a `react` agent is fed again at start, in milliseconds, to warm operators that are not windows. */
+  readonly horizonMs?: number
+}
+
+/** An agent that handles one event in one step. */
+export interface HandlerOptions<On extends readonly Trigger[] = readonly Trigger[]> extends AgentOptions<On> {
+  handle(event: EventOf<On[number]>, ctx: StepContext): Promise<void> | void
+  readonly react?: never
+}
+
+/** An agent that is a function from a stream of events to a stream of events, one stream per key. */
+export interface ReactOptions<On extends readonly Trigger[] = readonly Trigger[]> extends AgentOptions<On> {
+  react(events: Observable<EventOf<On[number]>>, ctx: ReactContext): Observable<EventDraft>
+  readonly handle?: never
+}
+
+/** A trigger in one form: a route with an optional predicate and an optional definition. */
+export interface NormalTrigger {
+  readonly pattern: string
+  readonly definition: AnyEventDefinition | undefined
+  readonly predicate: ((event: MurmurEvent) => boolean) | undefined
+  readonly filter: unknown
+  readonly exclusive: boolean
+  readonly priority: number
+}
+
+/** What {@link defineAgent} returns: everything checked, every default filled in. */
+export interface AgentDefinition {
+  readonly name: string
+  readonly description: string | undefined
+  readonly triggers: readonly NormalTrigger[]
+  readonly emits: readonly AnyEventDefinition[]
+  readonly concurrency: number
+  readonly partitions: 1 | 8 | 64
+  readonly inflightMax: number
+  readonly from: "now" | "start" | Date
+  readonly retry: Required<RetryOptions>
+  readonly stepTimeoutMs: number
+  readonly hopsMax: number
+  readonly window: Required<WindowOptions>
+  readonly horizonMs: number
+  readonly behaviour:
+    | { readonly kind: "handle"; handle(event: MurmurEvent, ctx: StepContext): Promise<void> | void }
+    | { readonly kind: "react"; react(events: Observable<MurmurEvent>, ctx: ReactContext): Observable<EventDraft> }
+}
+
+/**
+ * Defines an agent: what it reacts to, how, and what it may emit.
+ *
+ * @param name its name on the bus: producer of its events, part of its consumers' names
+ * @throws MurmurError `NAME_INVALID`, `AGENT_OPTION` (option, wanted and found), `ROUTE_PATTERN`, `ROUTE_FILTER`
+ * @example
+ * export default defineAgent("triage", {
+ *   on: [RunCompleted.where((e) => e.data.conclusion === "failure")],
+ *   emits: [Incident],
+ *   handle(event, ctx) {
+ *     ctx.emit(Incident({ repository: event.data.repository, url: event.data.url }))
+ *   },
+ * })
+ */
+export function defineAgent<const On extends readonly Trigger[]>(
+  name: string,
+  options: HandlerOptions<On> | ReactOptions<On>,
+): AgentDefinition {
+  checkName(name, "agent")
+  const checked = checkOptions(name, options)
+  const triggers = options.on.map((trigger) => normalise(name, trigger))
+  const behaviour = (
+    typeof options.handle === "function"
+      ? { kind: "handle", handle: options.handle.bind(options) }
+      : { kind: "react", react: options.react?.bind(options) }
+  ) as AgentDefinition["behaviour"]
+  const definition: AgentDefinition = { name, ...checked, triggers, emits: options.emits ?? [], behaviour }
+  return Object.defineProperty(definition, AGENT, { value: true })
+}
+
+/** Whether `value` came from {@link defineAgent} (also of another loaded copy of murmur). */
+export function isAgent(value: unknown): value is AgentDefinition {
+  return typeof value === "object" && value !== null && AGENT in value
+}
+
+/**
+ * A trigger with a JSON filter, which travels to every node, so that it may be exclusive.
+ *
+ * @example
+ * on: [route(PullRequest, { filter: { prefix: { subject: "acme/" } }, exclusive: true, priority: 10 })]
+ */
+export function route<T>(
+  event: ((data: T, ...rest: never[]) => EventDraft) | string,
+  options: { filter?: unknown; exclusive?: boolean; priority?: number } = {},
+): RouteTrigger<T> {
+  if (typeof event === "string") return { pattern: event, ...options }
+  const definition = event as unknown as AnyEventDefinition
+  return { pattern: definition.type, definition, ...options }
+}
+
+function normalise(agent: string, trigger: Trigger): NormalTrigger {
+  const plain = { predicate: undefined, filter: undefined, definition: undefined, exclusive: false, priority: 0 }
+  if (typeof trigger === "string") return { ...plain, pattern: parsePattern(trigger) }
+  if (isEventDefinition(trigger)) return { ...plain, pattern: trigger.type, definition: trigger }
+  if ("predicate" in trigger) {
+    const { type, definition, predicate } = trigger
+    return {
+      ...plain,
+      pattern: type,
+      definition: definition as unknown as AnyEventDefinition,
+      predicate: predicate as never,
+    }
+  }
+  if (typeof trigger !== "object" || trigger === null || !("pattern" in trigger)) {
+    throw new MurmurError(
+      `Cannot create agent "${agent}": an entry of "on" must be an event, Event.where(...), route(...) or a pattern, is ${String(trigger)}`,
+      { code: "AGENT_OPTION" },
+    )
+  }
+  return {
+    ...plain,
+    pattern: parsePattern(trigger.pattern),
+    definition: trigger.definition,
+    filter: trigger.filter === undefined ? undefined : parseFilter(trigger.filter),
+    exclusive: trigger.exclusive ?? false,
+    priority: trigger.priority ?? 0,
+  }
+}

@@ -1,0 +1,237 @@
+import { setTimeout as delay } from "node:timers/promises"
+import type { MurmurEvent } from "../bus/event.js"
+import { type Delivery, Partition } from "../bus/partition.js"
+import { ensureError } from "../errors.js"
+import type { Log } from "../telemetry/ports.js"
+import { type Attempt, type GivenUp, letterEvent } from "./dead-letters.js"
+import type { AgentDefinition } from "./define-agent.js"
+import {
+  type AgentHost,
+  AgentStats,
+  agentLog,
+  durableName,
+  type HostPorts,
+  heartbeat,
+  inboxDurableName,
+} from "./host.js"
+import { IntakeGate } from "./intake.js"
+import { Ledger } from "./ledger.js"
+import { Mailbox } from "./mailbox.js"
+import { judge } from "./retry.js"
+import { StepRunner } from "./step.js"
+
+/** One event in the mailbox. */
+interface Task {
+  readonly key: string | undefined
+  readonly event: MurmurEvent
+  readonly seq: number
+  readonly ledger: Ledger<Task>
+  /** The newest delivery of this event: the one to ack. */
+  delivery: Delivery
+  readonly since: number
+  begun: boolean
+}
+
+/** A partition and what this node knows about its messages. */
+interface Lane {
+  readonly partition: Partition
+  readonly ledger: Ledger<Task>
+}
+
+/** Runs an agent with a `handle` on one node: partitions in, mailbox, steps, acks out. */
+export class HandlerHost implements AgentHost {
+  readonly stats = new AgentStats()
+  readonly blocked = undefined
+  readonly #gate: IntakeGate
+  readonly #steps: StepRunner
+  readonly #mailbox: Mailbox<Task>
+  readonly #lanes: Lane[]
+  readonly #inbox: Lane
+  readonly #sessions = new Set<string>()
+  readonly #stopping = new AbortController()
+  readonly #log: Log
+  #heartbeat: NodeJS.Timeout | undefined
+  #inboxOpen = false
+
+  constructor(
+    readonly agent: AgentDefinition & { behaviour: { kind: "handle" } },
+    private readonly ports: HostPorts,
+  ) {
+    this.#log = agentLog(ports.telemetry.log, agent.name)
+    this.#gate = new IntakeGate(agent, ports.bus.names, ports.routing)
+    this.#steps = new StepRunner(agent, ports, this.stats)
+    this.#mailbox = new Mailbox(agent.concurrency, (task) => this.#work(task))
+    this.#lanes = Array.from({ length: agent.partitions }, (_, partition) =>
+      this.#lane(durableName(agent.name, agent.partitions, partition)),
+    )
+    this.#inbox = this.#lane(inboxDurableName(agent.name))
+  }
+
+  get sessions(): number {
+    return this.#sessions.size
+  }
+
+  get inflight(): number {
+    return this.#allLanes().reduce((sum, { ledger }) => sum + ledger.size, 0)
+  }
+
+  get active(): boolean {
+    return this.#lanes.some(({ partition }) => partition.owned)
+  }
+
+  start(): void {
+    this.#heartbeat ??= heartbeat(() => this.#unfinished())
+    for (const { partition } of this.#lanes) partition.start()
+    if (this.#inboxOpen) this.#inbox.partition.start()
+  }
+
+  /** Starts to pull what is sent to this agent alone. Its consumer is made when it is first needed. */
+  openInbox(): void {
+    this.#inboxOpen = true
+    if (this.#heartbeat !== undefined) this.#inbox.partition.start()
+  }
+
+  async pause(): Promise<void> {
+    await Promise.all(this.#allLanes().map(({ partition }) => partition.stop()))
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#mailbox.close()
+    await this.pause()
+    const deadline = Date.now() + graceMs
+    while (this.#mailbox.running > 0 && Date.now() < deadline) await delay(10)
+    this.#stopping.abort()
+    clearInterval(this.#heartbeat)
+  }
+
+  #allLanes(): Lane[] {
+    return [...this.#lanes, this.#inbox]
+  }
+
+  *#unfinished(): Generator<Task> {
+    for (const { ledger } of this.#allLanes()) yield* ledger.items()
+  }
+
+  #lane(durable: string): Lane {
+    const ledger = new Ledger<Task>()
+    const options = {
+      stream: this.ports.bus.names.events,
+      durable,
+      batchMax: Math.min(500, this.agent.inflightMax),
+      log: this.#log,
+    }
+    const partition = new Partition(this.ports.bus.link, options, {
+      onOwned: (floor) => ledger.begin(floor),
+      onLost: () => this.#withdraw(ledger),
+      onDelivery: (delivery) => this.#receive(delivery, ledger),
+    })
+    return { partition, ledger }
+  }
+
+  /** What has not begun belongs to the next owner. */
+  #withdraw(ledger: Ledger<Task>): void {
+    this.#mailbox.withdraw(
+      (task) => task.ledger === ledger,
+      (task) => ledger.forget(task.seq),
+    )
+  }
+
+  #receive(delivery: Delivery, ledger: Ledger<Task>): void {
+    const seq = delivery.seq
+    const known = ledger.get(seq)
+    if (known !== undefined) {
+      known.delivery = delivery
+      return
+    }
+    if (ledger.isDone(seq)) {
+      delivery.ack()
+      return
+    }
+    const intake = this.#gate.admit(delivery)
+    if (intake.kind === "skip") {
+      this.stats.skipped += 1
+      ledger.skip(seq)
+      delivery.ack()
+      return
+    }
+    const event = intake.kind === "run" ? intake.event : undefined
+    const key = event?.key
+    const task = { key, event, seq, ledger, delivery, since: Date.now(), begun: false } as Task
+    ledger.add(seq, task)
+    if (intake.kind === "dead") void this.#bury(intake.given, task).then(() => this.#finish(task))
+    else this.#enqueue(task)
+  }
+
+  #enqueue(task: Task): void {
+    const { metrics } = this.ports.telemetry
+    if (metrics.enabled) metrics.count("murmur.events.received", 1, { agent: this.agent.name, type: task.event.type })
+    if (task.key !== undefined) this.#sessions.add(task.key)
+    this.#mailbox.push(task)
+  }
+
+  /** One event's step: attempts until it succeeds or is given up. Leaves the event unacked when the node stops. */
+  async #work(task: Task): Promise<void> {
+    task.begun = true
+    const attempts: Attempt[] = []
+    for (let attempt = 1; !this.#stopping.signal.aborted; attempt++) {
+      const outcome = await this.#steps.attempt(task.event, attempt, this.#stopping.signal)
+      if (outcome.ok) {
+        this.stats.steps += 1
+        this.#finish(task)
+        return
+      }
+      if (this.#stopping.signal.aborted) return
+      attempts.push(outcome.attempt)
+      this.stats.failures += 1
+      const verdict = judge(outcome.error, attempt, this.agent.retry, this.ports.random())
+      if (verdict.next === "dead") {
+        await this.#giveUp(task, verdict.reason, outcome.error, attempts)
+        return
+      }
+      this.#noteRetry(task, outcome.error, attempt, verdict.delayMs)
+      await this.#mailbox.pause(this.#wait(verdict.delayMs))
+    }
+  }
+
+  #noteRetry(task: Task, error: Error, attempt: number, delayMs: number): void {
+    this.stats.retries += 1
+    this.ports.telemetry.metrics.count("murmur.step.retries", 1, { agent: this.agent.name })
+    this.#log.warn({ event: task.event.id, key: task.key, attempt, delayMs, error }, "a step failed; trying again")
+  }
+
+  async #giveUp(task: Task, reason: "failed" | "terminal", error: Error, attempts: Attempt[]): Promise<void> {
+    const event = letterEvent(task.event)
+    const traceparent = task.event.trace?.traceparent
+    await this.#bury({ agent: this.agent.name, reason, event, key: task.key, error, attempts, traceparent }, task)
+    this.#finish(task)
+  }
+
+  /** Stores the dead letter, however long it takes: its event may not be acked before. */
+  async #bury(given: GivenUp, task: Task): Promise<void> {
+    for (let failures = 0; !this.#stopping.signal.aborted; failures++) {
+      try {
+        const letter = await this.ports.deadLetters.write(given)
+        this.stats.deadLetters += 1
+        this.ports.telemetry.metrics.count("murmur.dead_letters", 1, { agent: this.agent.name, reason: given.reason })
+        this.#log.error(
+          { event: given.event.id, key: given.key, reason: given.reason, letter: letter.id, error: given.error },
+          "gave an event up; it is in the dead letters",
+        )
+        return
+      } catch (thrown) {
+        this.#log.error({ seq: task.seq, error: ensureError(thrown) }, "cannot store a dead letter; trying again")
+        await this.#wait(Math.min(30_000, 500 * 2 ** Math.min(failures, 10)))
+      }
+    }
+  }
+
+  #finish(task: Task): void {
+    if (this.#stopping.signal.aborted) return
+    task.ledger.done(task.seq)
+    task.delivery.ack()
+  }
+
+  #wait(ms: number): Promise<unknown> {
+    return delay(ms, undefined, { signal: this.#stopping.signal }).catch(() => {})
+  }
+}

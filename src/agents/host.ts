@@ -1,0 +1,85 @@
+import type { Bus } from "../bus/bus.js"
+import type { Log, Telemetry } from "../telemetry/ports.js"
+import type { DeadLetterWriter } from "./dead-letters.js"
+import type { AgentDefinition } from "./define-agent.js"
+import type { Routing } from "./intake.js"
+
+/** What a host of an agent needs of its node. */
+export interface HostPorts {
+  readonly bus: Bus
+  readonly telemetry: Telemetry
+  readonly deadLetters: DeadLetterWriter
+  readonly routing: Routing
+  /** Jitter, 0 to 1. */
+  readonly random: () => number
+}
+
+/** Numbers of one agent on one node, since the node started. Plain fields: counting costs nothing. */
+export class AgentStats {
+  steps = 0
+  failures = 0
+  retries = 0
+  deadLetters = 0
+  skipped = 0
+  lateDropped = 0
+  emitted = 0
+}
+
+/** One agent on one node. */
+export interface AgentHost {
+  readonly agent: AgentDefinition
+  readonly stats: AgentStats
+  /** How many sessions (keys) it has seen. */
+  readonly sessions: number
+  /** How many events it holds unfinished. */
+  readonly inflight: number
+  /** Whether it owns at least one of the agent's partitions. */
+  readonly active: boolean
+  /** What holds it up, if anything does: `window` when open windows hold as many events as they may. */
+  readonly blocked: string | undefined
+  start(): void
+  /** Pulls nothing more; what has begun goes on. */
+  pause(): Promise<void>
+  /**
+   * Stops: begins nothing more, waits for what runs at most `graceMs`, then aborts it. What is not finished stays
+   * unacked and goes to whoever takes over.
+   */
+  stop(graceMs: number): Promise<void>
+}
+
+/** How long the server waits for an ack before it hands a message out again. Steps heartbeat, so it need not cover them. */
+export const ACK_WAIT_MS = 30_000
+
+/** The durable consumer of one partition of an agent. */
+export function durableName(agent: string, partitions: number, partition: number): string {
+  return partitions === 1 ? agent : `${agent}_${partition}`
+}
+
+/** The durable consumer of what is sent to this agent alone: dead letters that are tried again. */
+export function inboxDurableName(agent: string): string {
+  return `inbox_${agent}`
+}
+
+/** The event type of what is sent to one agent alone. */
+export function inboxType(agent: string): string {
+  return `murmur.inbox.${agent}`
+}
+
+/** Says working for what is unfinished, three times in an ack wait, so that slow work is no redelivery. */
+export function heartbeat(
+  items: () => Iterable<{ readonly delivery: { working(): void }; readonly since: number }>,
+): NodeJS.Timeout {
+  const everyMs = ACK_WAIT_MS / 3
+  const timer = setInterval(() => {
+    const old = Date.now() - everyMs / 2
+    for (const item of items()) if (item.since <= old) item.delivery.working()
+  }, everyMs)
+  timer.unref()
+  return timer
+}
+
+/** The log of one agent. */
+export function agentLog(log: Log, agent: string): Log {
+  const bind = (level: keyof Log) => (fields: object, message: string) => log[level]({ agent, ...fields }, message)
+  return { debug: bind("debug"), info: bind("info"), warn: bind("warn"), error: bind("error") }
+}

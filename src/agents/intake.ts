@@ -1,0 +1,116 @@
+import { decode, type StoredMessage, undecodableError } from "../bus/decode.js"
+import type { AnyEventDefinition } from "../bus/define-event.js"
+import type { MurmurEvent } from "../bus/event.js"
+import type { MeshNames } from "../bus/subjects.js"
+import { ensureError, MurmurError, TerminalError } from "../errors.js"
+import { type GivenUp, letterEvent } from "./dead-letters.js"
+import type { AgentDefinition } from "./define-agent.js"
+
+/** Whether an event concerns an agent, by the routing table. */
+export interface Routing {
+  /** By pattern and JSON filter only: what can be decided before the data was validated. */
+  admits(event: MurmurEvent): boolean
+  /** By everything, predicates in code included. Only for validated data. May throw what a predicate throws. */
+  concerns(event: MurmurEvent): boolean
+}
+
+/** What becomes of a message: nothing, a dead letter, or a step. */
+export type Intake =
+  | { readonly kind: "skip" }
+  | { readonly kind: "dead"; readonly given: GivenUp }
+  | { readonly kind: "run"; readonly event: MurmurEvent }
+
+const SKIP: Intake = { kind: "skip" }
+/** Dead letters sent back to their agent arrive under this type; the event itself is the data. */
+const INBOX_PREFIX = "murmur.inbox."
+
+/** Reads, routes and validates what arrives for one agent. What cannot be read or does not fit never reaches a handler. */
+export class IntakeGate {
+  readonly #schemas: ReadonlyMap<string, AnyEventDefinition>
+  readonly #inboxType: string
+
+  constructor(
+    private readonly agent: AgentDefinition,
+    private readonly names: MeshNames,
+    private readonly routing: Routing,
+  ) {
+    const definitions = agent.triggers.flatMap(({ definition }) => (definition === undefined ? [] : [definition]))
+    this.#schemas = new Map(definitions.map((definition) => [definition.type, definition]))
+    this.#inboxType = INBOX_PREFIX + agent.name
+  }
+
+  admit(message: StoredMessage): Intake {
+    const decoded = decode(this.names, message)
+    if (!decoded.ok) {
+      const { partial, issues } = decoded
+      const event = { ...MALFORMED, ...partial, ...(partial.key !== undefined && { subject: partial.key }), data: null }
+      const { key, ...letter } = { ...event, source: `/murmur/${this.names.mesh}`, correlationid: partial.id }
+      return this.#dead("malformed", letter, key, undecodableError(decoded), { issues, raw: message.data })
+    }
+    const arrived = decoded.event
+    if (arrived.type === this.#inboxType) return this.#fromInbox(arrived)
+    if (!this.routing.admits(arrived)) return SKIP
+    return this.#check(arrived, (event) => this.routing.concerns(event))
+  }
+
+  /** A dead letter that was sent back: it was routed here once, so only its data is checked again. */
+  #fromInbox(arrived: MurmurEvent): Intake {
+    const event = { ...(arrived.data as MurmurEvent), seq: arrived.seq }
+    return this.#check(event, () => true)
+  }
+
+  #check(arrived: MurmurEvent, concerns: (event: MurmurEvent) => boolean): Intake {
+    const letter = (): GivenUp["event"] => letterEvent(arrived)
+    const definition = this.#schemas.get(arrived.type)
+    let event = arrived
+    if (definition !== undefined) {
+      const checked = definition.schema.safeParse(arrived.data)
+      if (!checked.success) {
+        const issues = checked.error.issues.map(({ path, message }) => ({ path: path.join("."), message }))
+        return this.#dead("schema", letter(), arrived.key, schemaError(arrived, issues), { issues, event: arrived })
+      }
+      event = { ...arrived, data: checked.data }
+    }
+    try {
+      if (!concerns(event)) return SKIP
+    } catch (thrown) {
+      const error = new TerminalError(`The predicate of "${this.agent.name}" threw: ${ensureError(thrown).message}`, {
+        code: "PREDICATE",
+        cause: thrown,
+      })
+      return this.#dead("terminal", letter(), arrived.key, error, { event: arrived })
+    }
+    if (event.hops <= this.agent.hopsMax) return { kind: "run", event }
+    const error = new MurmurError(
+      `Event ${event.id} is ${event.hops} hops deep, "${this.agent.name}" takes at most ${this.agent.hopsMax}: agents that trigger one another?`,
+      { code: "HOPS_EXCEEDED", details: { hops: event.hops, hopsMax: this.agent.hopsMax } },
+    )
+    return this.#dead("loop", letter(), arrived.key, error, { event: arrived })
+  }
+
+  #dead(
+    reason: GivenUp["reason"],
+    event: GivenUp["event"],
+    key: string | undefined,
+    error: Error,
+    more: { issues?: GivenUp["issues"]; raw?: Uint8Array; event?: MurmurEvent },
+  ): Intake {
+    const { issues, raw } = more
+    const traceparent = more.event?.trace?.traceparent
+    return {
+      kind: "dead",
+      given: { agent: this.agent.name, reason, event, key, error, issues, raw, traceparent, attempts: [] },
+    }
+  }
+}
+
+/** What a message that is no event has in place of an envelope. */
+const MALFORMED = { specversion: "1.0", hops: 0, trust: "external" } as const
+
+function schemaError(event: MurmurEvent, issues: readonly { path: string; message: string }[]): MurmurError {
+  const first = issues[0]
+  return new MurmurError(
+    `Event ${event.id} of type "${event.type}" does not fit its schema at "${first?.path}": ${first?.message}`,
+    { code: "EVENT_DATA", details: { issues } },
+  )
+}

@@ -1,0 +1,80 @@
+import { isEventDefinition } from "../bus/define-event.js"
+import { MurmurError } from "../errors.js"
+import type { AgentDefinition, AgentOptions } from "./define-agent.js"
+
+const KNOWN = new Set([
+  "on",
+  "emits",
+  "handle",
+  "react",
+  "description",
+  "concurrency",
+  "partitions",
+  "inflightMax",
+  "from",
+  "retry",
+  "stepTimeoutMs",
+  "hopsMax",
+  "window",
+  "horizonMs",
+])
+
+type Checked = Omit<AgentDefinition, "name" | "triggers" | "emits" | "behaviour">
+
+/** Checks every option that an agent was given and fills in the defaults. @throws MurmurError `AGENT_OPTION` */
+export function checkOptions(agent: string, options: AgentOptions & { handle?: unknown; react?: unknown }): Checked {
+  const fail = (why: string): never => {
+    throw new MurmurError(`Cannot create agent "${agent}": ${why}`, { code: "AGENT_OPTION", details: { agent } })
+  }
+  const atLeast = (option: string, value: number, least: number): number => {
+    if (Number.isSafeInteger(value) && value >= least) return value
+    return fail(`${option} must be an integer >= ${least}, is ${String(value)}`)
+  }
+  const known = (option: string, value: object, names: readonly string[]): void => {
+    for (const name of Object.keys(value)) {
+      if (!names.includes(name)) fail(`unknown option "${option}.${name}" (known: ${names.join(", ")})`)
+    }
+  }
+
+  for (const option of Object.keys(options)) {
+    if (!KNOWN.has(option)) fail(`unknown option "${option}" (known: ${[...KNOWN].join(", ")})`)
+  }
+  if (!Array.isArray(options.on) || options.on.length === 0) fail(`"on" must name at least one event`)
+  const reactions = [options.handle, options.react].filter((reaction) => typeof reaction === "function")
+  if (reactions.length !== 1) fail(`it needs exactly one of "handle" and "react", has ${reactions.length}`)
+  for (const event of options.emits ?? []) {
+    if (!isEventDefinition(event)) fail(`"emits" takes events made by defineEvent, has ${String(event)}`)
+  }
+
+  const partitions = options.partitions ?? 1
+  if (![1, 8, 64].includes(partitions)) fail(`partitions must be 1, 8 or 64, is ${String(partitions)}`)
+  const from = options.from ?? "now"
+  if (from !== "now" && from !== "start" && !(from instanceof Date && !Number.isNaN(from.getTime()))) {
+    fail(`from must be "now", "start" or a valid Date, is ${String(from)}`)
+  }
+  const retry = options.retry ?? {}
+  known("retry", retry, ["attempts", "backoffMs", "backoffMsMax"])
+  const window = options.window ?? {}
+  known("window", window, ["latenessMs", "idleTimeoutMs", "openEventsMax"])
+
+  return {
+    description: options.description,
+    partitions,
+    from,
+    concurrency: atLeast("concurrency", options.concurrency ?? 64, 1),
+    inflightMax: atLeast("inflightMax", options.inflightMax ?? 1_000, 1),
+    stepTimeoutMs: atLeast("stepTimeoutMs", options.stepTimeoutMs ?? 600_000, 1),
+    hopsMax: atLeast("hopsMax", options.hopsMax ?? 16, 0),
+    horizonMs: atLeast("horizonMs", options.horizonMs ?? 0, 0),
+    retry: {
+      attempts: atLeast("retry.attempts", retry.attempts ?? 5, 1),
+      backoffMs: atLeast("retry.backoffMs", retry.backoffMs ?? 1_000, 0),
+      backoffMsMax: atLeast("retry.backoffMsMax", retry.backoffMsMax ?? 120_000, 0),
+    },
+    window: {
+      latenessMs: atLeast("window.latenessMs", window.latenessMs ?? 0, 0),
+      idleTimeoutMs: atLeast("window.idleTimeoutMs", window.idleTimeoutMs ?? 30_000, 1),
+      openEventsMax: atLeast("window.openEventsMax", window.openEventsMax ?? 50_000, 1),
+    },
+  }
+}
