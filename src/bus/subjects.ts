@@ -127,9 +127,10 @@ function unescapeKey(token: string): string | undefined {
     }
     const lead = byteAt(token, at)
     const size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4
-    let code = size === 1 ? lead : lead & (0xff >> (size + 1))
-    for (let i = 1; i < size; i++) code = (code << 6) | (byteAt(token, at + 3 * i) & 0x3f)
-    if (Number.isNaN(lead) || code > 0x10ffff) return undefined
+    const bytes = Array.from({ length: size }, (_, index) => byteAt(token, at + 3 * index))
+    const first = size === 1 ? lead : lead & (0xff >> (size + 1))
+    const code = bytes.slice(1).reduce((value, byte) => (value << 6) | (byte & 0x3f), first)
+    if (bytes.some(Number.isNaN) || code > 0x10ffff) return undefined
     key += String.fromCodePoint(code)
     at += 3 * size
   }
