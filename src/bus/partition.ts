@@ -89,6 +89,12 @@ export class Partition {
     this.#lose()
   }
 
+  /** Gives the partition back and asks for it again: what was delivered and not acked comes once more, in order. */
+  restart(): void {
+    this.#lose()
+    this.#messages?.stop()
+  }
+
   async #run(stopping: AbortSignal): Promise<void> {
     for (let failures = 0; !stopping.aborted; failures++) {
       try {

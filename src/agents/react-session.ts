@@ -1,0 +1,189 @@
+import { Subject, type Subscription } from "rxjs"
+import { type SealedEvent, seal } from "../bus/encode.js"
+import type { EventDraft, MurmurEvent } from "../bus/event.js"
+import { derivedId } from "../bus/ids.js"
+import { ensureError, MurmurError } from "../errors.js"
+import type { Log } from "../telemetry/ports.js"
+import type { EmitGate } from "./context.js"
+import type { AgentDefinition } from "./define-agent.js"
+import type { WindowClose } from "./windows/checkpoint.js"
+import {
+  type ClosingWindow,
+  type OpenWindows,
+  type WindowHost,
+  type WindowPort,
+  withWindowHost,
+} from "./windows/host.js"
+
+/** What a session reports to the partition that it lives in. */
+export interface SessionSink {
+  /** A window closed; its outputs are published when the close is committed. */
+  closed(close: WindowClose): void
+  /** Something came out of the pipeline later, on its own time (a debounce, a timer). */
+  deferred(output: SealedEvent): void
+  late(): void
+  held(copies: number): void
+  closedThrough(key: string | undefined, operator: number): number
+}
+
+/** How the pipeline broke: over an event, or over a window that it could not digest. */
+export interface Breakdown {
+  readonly error: Error
+  /** The window that was closing, if one was. */
+  readonly window: { readonly operator: number; readonly through: number; readonly span: ClosingWindow } | undefined
+}
+
+interface Operator {
+  readonly windows: OpenWindows
+}
+
+/** What comes out of the pipeline at this moment belongs to: an event in delivery, a closing window, or nothing. */
+type Scope =
+  | { readonly kind: "event"; readonly event: MurmurEvent; readonly outputs: SealedEvent[] }
+  | { readonly kind: "window"; readonly id: string; readonly cause: MurmurEvent; readonly outputs: SealedEvent[] }
+  | { readonly kind: "none" }
+
+/** The pipeline of one key of a `react` agent, and its open windows. */
+export class ReactSession implements WindowHost {
+  /** When an event last came, by this node's clock. */
+  lastArrival = Date.now()
+  readonly #events = new Subject<MurmurEvent>()
+  readonly #operators: Operator[] = []
+  readonly #subscription: Subscription
+  #scope: Scope = { kind: "none" }
+  #current: { timeMs: number; seq: number; event: MurmurEvent } | undefined
+  #deferred = 0
+  #held = 0
+  #breakdown: Breakdown | undefined
+  #closing: Breakdown["window"]
+
+  constructor(
+    readonly key: string | undefined,
+    private readonly agent: AgentDefinition & { behaviour: { kind: "react" } },
+    private readonly mesh: string,
+    private readonly gate: EmitGate,
+    private readonly sink: SessionSink,
+    log: Log,
+  ) {
+    const context = { agent: agent.name, key, log }
+    this.#subscription = withWindowHost(this, () =>
+      agent.behaviour.react(this.#events.asObservable(), context).subscribe({
+        next: (draft) => this.#out(draft),
+        error: (thrown) => this.#break(thrown),
+      }),
+    )
+  }
+
+  /** How the pipeline broke, if it did. A broken session is thrown away and rebuilt. */
+  get breakdown(): Breakdown | undefined {
+    return this.#breakdown
+  }
+
+  /** Sequence of the oldest event in an open window. */
+  get firstSeq(): number | undefined {
+    let first: number | undefined
+    for (const { windows } of this.#operators) {
+      const seq = windows.firstSeq()
+      if (seq !== undefined && (first === undefined || seq < first)) first = seq
+    }
+    return first
+  }
+
+  /** Puts an event through the pipeline. @returns what came out for the event itself, not for a window */
+  deliver(event: MurmurEvent): SealedEvent[] {
+    const outputs: SealedEvent[] = []
+    this.lastArrival = Date.now()
+    this.#current = { timeMs: Date.parse(event.time), seq: event.seq, event }
+    this.#deferred = 0
+    this.#scope = { kind: "event", event, outputs }
+    try {
+      this.#events.next(event)
+    } finally {
+      this.#scope = { kind: "none" }
+    }
+    return outputs
+  }
+
+  /** Closes all windows: the key has been quiet. */
+  closeAll(): void {
+    for (const { windows } of this.#operators) windows.closeAll()
+  }
+
+  /** The newest event that was delivered. */
+  get newest(): MurmurEvent | undefined {
+    return this.#current?.event
+  }
+
+  dispose(): void {
+    this.#subscription.unsubscribe()
+    this.#hold(-this.#held)
+  }
+
+  #hold(copies: number): void {
+    this.#held += copies
+    this.sink.held(copies)
+  }
+
+  register(windows: OpenWindows): WindowPort {
+    const operator = this.#operators.length
+    this.#operators.push({ windows })
+    return {
+      current: () => this.#current ?? { timeMs: Number.NaN, seq: 0 },
+      closedThrough: this.sink.closedThrough(this.key, operator),
+      latenessMs: this.agent.window.latenessMs,
+      close: (window, emit) => this.#closeWindow(operator, window, emit),
+      held: (copies) => this.#hold(copies),
+      late: () => this.sink.late(),
+    }
+  }
+
+  #closeWindow(operator: number, window: ClosingWindow, emit: () => void): void {
+    const cause = this.#current?.event
+    if (cause === undefined || this.#breakdown !== undefined) return
+    const outer = this.#scope
+    const outputs: SealedEvent[] = []
+    this.#scope = { kind: "window", id: `${operator}:${window.start}:${window.end}`, cause, outputs }
+    this.#closing = { operator, through: window.through, span: window }
+    try {
+      emit()
+    } finally {
+      this.#scope = outer
+      this.#closing = undefined
+    }
+    if (this.#breakdown !== undefined) return
+    this.sink.closed({ key: this.key ?? null, operator, through: window.through, outputs })
+  }
+
+  #out(draft: EventDraft): void {
+    try {
+      const checked = this.gate.check(draft)
+      const scope = this.#scope
+      if (scope.kind === "event") {
+        scope.outputs.push(this.#seal(checked, scope.event, scope.event.id, scope.outputs.length))
+      } else if (scope.kind === "window") {
+        scope.outputs.push(this.#seal(checked, scope.cause, scope.id, scope.outputs.length))
+      } else {
+        this.#outLater(checked)
+      }
+    } catch (thrown) {
+      this.#break(thrown)
+    }
+  }
+
+  #outLater(draft: EventDraft): void {
+    const cause = this.#current?.event
+    if (cause === undefined) {
+      throw new MurmurError(`"${this.agent.name}" emitted before it was given an event`, { code: "EMIT_EARLY" })
+    }
+    this.sink.deferred(this.#seal(draft, cause, `${cause.id}:later`, this.#deferred++))
+  }
+
+  #seal(draft: EventDraft, cause: MurmurEvent, origin: string, position: number): SealedEvent {
+    const id = derivedId(this.agent.name, this.key ?? "", origin, position)
+    return seal({ ...draft, id }, { mesh: this.mesh, producer: this.agent.name, cause, trace: cause.trace })
+  }
+
+  #break(thrown: unknown): void {
+    this.#breakdown ??= { error: ensureError(thrown), window: this.#closing }
+  }
+}

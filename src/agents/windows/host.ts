@@ -1,0 +1,72 @@
+/** What a window operator tells its host about the windows that it holds open for one key. */
+export interface OpenWindows {
+  /** Sequence of the oldest event in an open window; `undefined` when none is open. */
+  firstSeq(): number | undefined
+  /** Closes everything now: nothing came for a while, or the stream ended. */
+  closeAll(): void
+}
+
+/** One window that closes. */
+export interface ClosingWindow {
+  /** Event time, milliseconds. */
+  readonly start: number
+  readonly end: number
+  /** Windows that end at or before this are closed for good: later events for them are late. */
+  readonly through: number
+  readonly size: number
+}
+
+/** What a window operator of one key gets from its host. */
+export interface WindowPort {
+  /** Event time and sequence of the event that is being delivered. */
+  current(): { readonly timeMs: number; readonly seq: number }
+  /** How far windows were closed before this operator was made, in event time: after a crash, by the last commits. */
+  readonly closedThrough: number
+  /** How far an event may be behind the newest of its key. */
+  readonly latenessMs: number
+  /** Runs `emit`; what comes out of the pipeline meanwhile belongs to this window. */
+  close(window: ClosingWindow, emit: () => void): void
+  /** An event joined open windows: how many copies more are held. */
+  held(copies: number): void
+  /** An event came too late for its window. */
+  late(): void
+}
+
+/** Keeps the windows of one key durable. */
+export interface WindowHost {
+  /** Called once by each window operator of a pipeline, in the order of the pipeline. */
+  register(windows: OpenWindows): WindowPort
+}
+
+let active: WindowHost | undefined
+
+/**
+ * Makes `host` the one that window operators find while `subscribe` runs. An RxJS operator is given nothing but its
+ * source, so this is how it meets its runtime; it is set during the synchronous subscription only.
+ */
+export function withWindowHost<T>(host: WindowHost, subscribe: () => T): T {
+  const outer = active
+  active = host
+  try {
+    return subscribe()
+  } finally {
+    active = outer
+  }
+}
+
+/** The host of the subscription that is being made, or one that keeps nothing: for pipelines used outside of an agent. */
+export function windowHost(): WindowHost {
+  return active ?? { register: () => loosePort() }
+}
+
+/** Without a runtime an event brings its own time, and nothing is kept. */
+function loosePort(): WindowPort {
+  return {
+    current: () => ({ timeMs: Number.NaN, seq: 0 }),
+    closedThrough: Number.NEGATIVE_INFINITY,
+    latenessMs: 0,
+    close: (_window, emit) => emit(),
+    held: () => {},
+    late: () => {},
+  }
+}
