@@ -102,6 +102,11 @@ export function codeRouteId(agent: string, pattern: string, filter: Filter | und
   return filter === undefined ? `${agent}/${pattern}` : `${agent}/${pattern}/${shortHash(filter)}`
 }
 
+/** Whether a route of this id is declared in code. Ids of live routes hold no "/". */
+export function isCodeId(id: string): boolean {
+  return id.includes("/")
+}
+
 /** The id of the live route with this agent, pattern and filter, whether or not there is one. */
 export function liveRouteId(agent: string, pattern: string, filter: Filter | undefined): string {
   return `r${shortHash([agent, pattern, filter ?? null])}`
