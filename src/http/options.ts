@@ -10,7 +10,7 @@ export interface HttpOptions {
   readonly host?: string | undefined
   /** Bearer token that `POST /events` asks for. */
   readonly token?: string | undefined
-  /** How much is let in, for events and webhooks each; more is answered 429. Default 1,000 a second, 2,000 at once. */
+  /** How much is let in, for events and webhooks each; more is answered 429. Default 2,000 a second, 4,000 at once. */
   readonly rateLimit?: RateLimit | undefined
   /** Largest body of `POST /events`, in bytes. Default 1 MiB. Webhooks have their own. */
   readonly bodyBytesMax?: number | undefined
@@ -39,7 +39,7 @@ export interface CheckedHttpOptions {
 
 const DEFAULTS = {
   host: "127.0.0.1",
-  rateLimit: { perSecond: 1_000 },
+  rateLimit: { perSecond: 2_000 },
   bodyBytesMax: 1024 * 1024,
   answerTimeoutMs: 9_000,
   headersTimeoutMs: 10_000,
