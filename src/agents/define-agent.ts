@@ -1,12 +1,12 @@
-import type { Observable } from "rxjs"
 import { type AnyEventDefinition, type EventSelection, isEventDefinition } from "../bus/define-event.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { checkName } from "../bus/subjects.js"
 import { MurmurError } from "../errors.js"
 import { parseFilter } from "../router/filter.js"
 import { parsePattern } from "../router/pattern.js"
-import type { ReactContext, StepContext } from "./context.js"
+import type { StepContext } from "./context.js"
 import { checkOptions } from "./options.js"
+import type { Reaction } from "./reaction.js"
 
 const AGENT = Symbol.for("murmur.agent")
 
@@ -89,7 +89,7 @@ export interface HandlerOptions<On extends readonly Trigger[] = readonly Trigger
 
 /** An agent that is a function from a stream of events to a stream of events, one stream per key. */
 export interface ReactOptions<On extends readonly Trigger[] = readonly Trigger[]> extends AgentOptions<On> {
-  react(events: Observable<EventOf<On[number]>>, ctx: ReactContext): Observable<EventDraft>
+  readonly react: Reaction<EventOf<On[number]>>
   readonly handle?: never
 }
 
@@ -120,7 +120,7 @@ export interface AgentDefinition {
   readonly horizonMs: number
   readonly behaviour:
     | { readonly kind: "handle"; handle(event: MurmurEvent, ctx: StepContext): Promise<void> | void }
-    | { readonly kind: "react"; react(events: Observable<MurmurEvent>, ctx: ReactContext): Observable<EventDraft> }
+    | { readonly kind: "react"; readonly react: Reaction }
 }
 
 /**

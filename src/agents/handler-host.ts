@@ -147,7 +147,7 @@ export class HandlerHost implements AgentHost {
       delivery.ack()
       return
     }
-    const intake = this.#gate.admit(delivery)
+    const intake = this.#gate.admit(delivery, ledger === this.#inbox.ledger)
     if (intake.kind === "skip") {
       this.stats.skipped += 1
       ledger.skip(seq)

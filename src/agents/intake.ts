@@ -2,7 +2,7 @@ import { decode, type StoredMessage, undecodableError } from "../bus/decode.js"
 import type { AnyEventDefinition } from "../bus/define-event.js"
 import type { MurmurEvent } from "../bus/event.js"
 import type { MeshNames } from "../bus/subjects.js"
-import { ensureError, MurmurError, TerminalError } from "../errors.js"
+import { ensureError, MurmurError } from "../errors.js"
 import { type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 
@@ -39,7 +39,8 @@ export class IntakeGate {
     this.#inboxType = INBOX_PREFIX + agent.name
   }
 
-  admit(message: StoredMessage): Intake {
+  /** @param inbox whether it came by the agent's own inbox, which other routes never show */
+  admit(message: StoredMessage, inbox = false): Intake {
     const decoded = decode(this.names, message)
     if (!decoded.ok) {
       const { partial, issues } = decoded
@@ -48,7 +49,9 @@ export class IntakeGate {
       return this.#dead("malformed", letter, key, undecodableError(decoded), { issues, raw: message.data })
     }
     const arrived = decoded.event
-    if (arrived.type === this.#inboxType) return this.#fromInbox(arrived)
+    if (arrived.type.startsWith(INBOX_PREFIX)) {
+      return inbox && arrived.type === this.#inboxType ? this.#fromInbox(arrived) : SKIP
+    }
     if (!this.routing.admits(arrived)) return SKIP
     return this.#check(arrived, (event) => this.routing.concerns(event))
   }
@@ -74,11 +77,7 @@ export class IntakeGate {
     try {
       if (!concerns(event)) return SKIP
     } catch (thrown) {
-      const error = new TerminalError(`The predicate of "${this.agent.name}" threw: ${ensureError(thrown).message}`, {
-        code: "PREDICATE",
-        cause: thrown,
-      })
-      return this.#dead("terminal", letter(), arrived.key, error, { event: arrived })
+      return this.#dead("terminal", letter(), arrived.key, ensureError(thrown), { event: arrived }) // a predicate threw
     }
     if (event.hops <= this.agent.hopsMax) return { kind: "run", event }
     const error = new MurmurError(

@@ -7,7 +7,16 @@ export type Verdict =
   | { readonly next: "dead"; readonly reason: "terminal" | "failed" }
 
 /** Codes that say the step itself is wrong: another attempt would fail in the same way. */
-const TERMINAL_CODES = new Set(["EMIT_UNDECLARED", "EVENT_DATA", "EVENT_TYPE", "EVENT_TOO_LARGE", "PUBLISH_DENIED"])
+const TERMINAL_CODES = new Set([
+  "EMIT_UNDECLARED",
+  "EVENT_DATA",
+  "EVENT_KEY",
+  "EVENT_OPTION",
+  "EVENT_TIME",
+  "EVENT_TOO_LARGE",
+  "EVENT_TYPE",
+  "PUBLISH_DENIED",
+])
 
 /**
  * Decides what follows a failed attempt: the class of the error says whether trying again may help, the agent's retry

@@ -70,10 +70,10 @@ export class Bucket {
     await this.kv.delete(key)
   }
 
-  /** What the bucket holds now. */
-  async *entries(): AsyncGenerator<BucketEntry> {
+  /** What the bucket holds now: all, or the keys that fit a filter with NATS wildcards (`mine.>`). */
+  async *entries(filter?: string): AsyncGenerator<BucketEntry> {
     const stopping = new AbortController()
-    for await (const change of this.watch({ signal: stopping.signal })) {
+    for await (const change of this.watch({ signal: stopping.signal, filter })) {
       if ("synced" in change) break
       if (change.value !== undefined) yield change
     }
@@ -81,13 +81,13 @@ export class Bucket {
   }
 
   /** What the bucket holds, then `synced`, then every change until aborted. Resumes after a lost connection. */
-  async *watch(options: { signal: AbortSignal }): AsyncGenerator<BucketChange> {
-    const status = await this.kv.status()
-    const watch = await this.kv.watch()
+  async *watch(options: { signal: AbortSignal; filter?: string | undefined }): AsyncGenerator<BucketChange> {
+    const key = options.filter ?? ">"
+    const watch = await this.kv.watch({ key })
     const stop = (): void => watch.stop()
     options.signal.addEventListener("abort", stop, { once: true })
     try {
-      let synced = status.values === 0
+      let synced = await this.#holdsNothing(key)
       if (synced) yield { synced: true }
       for await (const entry of watch) {
         if (options.signal.aborted) return
@@ -101,6 +101,11 @@ export class Bucket {
       options.signal.removeEventListener("abort", stop)
       watch.stop()
     }
+  }
+
+  async #holdsNothing(filter: string): Promise<boolean> {
+    for await (const _key of await this.kv.keys(filter)) return false
+    return true
   }
 
   async #fenced(key: string, write: () => Promise<number>): Promise<number> {

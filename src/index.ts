@@ -1,0 +1,38 @@
+/**
+ * murmur: a mesh of long-lived agents that react to events.
+ *
+ * @packageDocumentation
+ */
+export type { ReactContext, StepContext } from "./agents/context.js"
+export {
+  type AgentDefinition,
+  type AgentOptions,
+  defineAgent,
+  type EventOf,
+  type HandlerOptions,
+  type ReactOptions,
+  type RetryOptions,
+  type RouteTrigger,
+  route,
+  type Trigger,
+  type WindowOptions,
+} from "./agents/define-agent.js"
+export { sessionWindow, sliding, tumbling } from "./agents/windows/operators.js"
+export type { EventWindow } from "./agents/windows/window-set.js"
+export { type Bus, openBus } from "./bus/bus.js"
+export type { BusOptions } from "./bus/bus-core.js"
+export { type DraftOptions, defineEvent, type EventDefinition, type EventSelection } from "./bus/define-event.js"
+export type { CloudEventJson, EventDraft, MurmurEvent, Trust } from "./bus/event.js"
+export { toCloudEvent } from "./bus/event.js"
+export type { EventStream, ObserveFrom, ObserveOptions } from "./bus/observe.js"
+export type { BulkOptions, PublishAck, PublishOptions } from "./bus/publisher.js"
+export { MurmurError, RetryableError, TerminalError } from "./errors.js"
+export {
+  type CronDue,
+  type CronSchedule,
+  defineSource,
+  type SourceContext,
+  type SourceDefinition,
+  type SourceOptions,
+  type WebhookEndpoint,
+} from "./sources/source.js"

@@ -1,0 +1,94 @@
+import { z } from "zod"
+import type { Bucket } from "../bus/bucket.js"
+import type { BusCore } from "../bus/bus-core.js"
+
+/** Presence vanishes this long after a node's last sign of life. */
+export const PRESENCE_TTL_MS = 10_000
+
+/** An event type as the catalogue knows it. */
+const CatalogueEvent = z.object({
+  type: z.string(),
+  description: z.string().optional(),
+  /** JSON Schema of its data. */
+  schema: z.unknown(),
+})
+
+/** What a mesh knows about an agent or a source, whether or not a node hosts it now. */
+export const CatalogueRecord = z.object({
+  kind: z.enum(["agent", "source"]),
+  name: z.string(),
+  description: z.string().optional(),
+  /** Patterns it reacts to; empty for a source. */
+  on: z.array(z.string()),
+  emits: z.array(z.string()),
+  /** Definitions of the events it names. */
+  events: z.array(CatalogueEvent),
+  partitions: z.union([z.literal(1), z.literal(8), z.literal(64)]),
+  inflightMax: z.number(),
+  from: z.string(),
+  /** How it reacts: a handler per event, or a pipeline per key. */
+  behaviour: z.enum(["handle", "react", "source"]),
+})
+export type CatalogueRecord = z.infer<typeof CatalogueRecord>
+
+/** One agent on one node, as the node tells it. */
+const PresentAgent = z.object({
+  name: z.string(),
+  state: z.enum(["running", "paused"]),
+  active: z.boolean(),
+  blocked: z.string().nullable(),
+  steps: z.number(),
+  failures: z.number(),
+  retries: z.number(),
+  deadLetters: z.number(),
+  lateDropped: z.number(),
+  sessions: z.number(),
+  inflight: z.number(),
+})
+
+/** A node's sign of life. */
+export const PresenceRecord = z.object({
+  id: z.string(),
+  host: z.string(),
+  pid: z.number(),
+  version: z.string(),
+  since: z.string(),
+  http: z.string().nullable(),
+  agents: z.array(PresentAgent),
+  sources: z.array(z.object({ name: z.string(), state: z.enum(["running", "restarting", "done"]) })),
+  /** Revision of the route table that it has applied. */
+  routesRevision: z.number(),
+})
+export type PresenceRecord = z.infer<typeof PresenceRecord>
+
+/** The buckets that the nodes and tools of a mesh share. */
+export interface MeshBuckets {
+  readonly catalogue: Bucket
+  readonly presence: Bucket
+  readonly routes: Bucket
+  /** What an operator has decided: `pause.<agent>`, `inbox.<agent>`. */
+  readonly settings: Bucket
+  readonly sources: Bucket
+}
+
+/** Opens the buckets of a mesh, and creates those that are not there. */
+export async function openBuckets(bus: BusCore): Promise<MeshBuckets> {
+  const [catalogue, presence, routes, settings, sources] = await Promise.all([
+    bus.bucket("catalogue"),
+    bus.bucket("presence", { ttlMs: PRESENCE_TTL_MS }),
+    bus.bucket("routes"),
+    bus.bucket("settings"),
+    bus.bucket("sources"),
+  ])
+  return { catalogue, presence, routes, settings, sources }
+}
+
+/** All readable records of a bucket. What cannot be read is left out: it is another version's. */
+export async function readAll<T>(bucket: Bucket, schema: z.ZodType<T>): Promise<T[]> {
+  const records: T[] = []
+  for await (const entry of bucket.entries()) {
+    const checked = schema.safeParse(entry.value)
+    if (checked.success) records.push(checked.data)
+  }
+  return records
+}

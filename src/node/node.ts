@@ -1,0 +1,365 @@
+import { randomBytes } from "node:crypto"
+import { hostname } from "node:os"
+import { DeadLetterWriter } from "../agents/dead-letters.js"
+import type { AgentDefinition } from "../agents/define-agent.js"
+import { HandlerHost } from "../agents/handler-host.js"
+import type { AgentHost } from "../agents/host.js"
+import { ReactHost } from "../agents/react-host.js"
+import type { Bus } from "../bus/bus.js"
+import type { EventDraft } from "../bus/event.js"
+import type { PublishAck, PublishOptions } from "../bus/publisher.js"
+import { type RetentionOptions, streamInfo } from "../bus/streams.js"
+import { ensureError, MurmurError } from "../errors.js"
+import { LiveRoutes } from "../router/live.js"
+import { codeRoute, type LocalRoute, mergeRoutes } from "../router/route.js"
+import { declareRoutes } from "../router/route-bucket.js"
+import { RouteTable } from "../router/table.js"
+import type { SourceContext, SourceDefinition, WebhookEndpoint } from "../sources/source.js"
+import type { Log, Telemetry } from "../telemetry/ports.js"
+import { type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
+import { agentRecord, recordInCatalogue, sourceRecord } from "./catalogue.js"
+import { deployConsumers } from "./deploy.js"
+import { SourceHost } from "./source-host.js"
+import { VERSION } from "./version.js"
+
+/** What a node hosts. */
+export interface Hosted {
+  readonly agents: readonly AgentDefinition[]
+  readonly sources: readonly SourceDefinition[]
+}
+
+export interface NodeOptions extends Hosted {
+  readonly bus: Bus
+  readonly telemetry: Telemetry
+  /** Takes secrets out of dead letters. Default: leaves text as it is. */
+  readonly redact?: (text: string) => string
+  /** Unique in the mesh. Default: host name and a few random characters. */
+  readonly id?: string
+  /** How much the mesh keeps; applied when the streams are made or differ. */
+  readonly retention?: RetentionOptions
+}
+
+/** How one check of {@link MurmurNode.readiness} went. */
+export interface ReadinessCheck {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
+
+const PRESENCE_EVERY_MS = PRESENCE_TTL_MS / 5
+const GRACE_MS = 25_000
+
+/**
+ * A node: a process that hosts agents and sources of one mesh. The composition root of bus, router, agents and sources;
+ * HTTP and the CLI stand on it.
+ */
+export class MurmurNode {
+  readonly id: string
+  readonly telemetry: Telemetry
+  readonly #log: Log
+  readonly #hosts = new Map<string, AgentHost>()
+  readonly #sources = new Map<string, SourceHost>()
+  readonly #paused = new Set<string>()
+  readonly #inboxes = new Set<string>()
+  readonly #stopping = new AbortController()
+  readonly #since = new Date().toISOString()
+  readonly #deadLetters: DeadLetterWriter
+  #plainTable = RouteTable.from([])
+  #presenceTimer: NodeJS.Timeout | undefined
+  #http: string | null = null
+
+  private constructor(
+    private readonly options: NodeOptions,
+    private readonly buckets: MeshBuckets,
+    private readonly routes: { live: LiveRoutes },
+  ) {
+    this.id = options.id ?? `${hostname().toLowerCase()}-${randomBytes(3).toString("hex")}`
+    this.telemetry = options.telemetry
+    this.#log = options.telemetry.log
+    const redact = options.redact ?? ((text: string) => text)
+    this.#deadLetters = new DeadLetterWriter(options.bus.publisher, options.bus.names, redact)
+  }
+
+  /**
+   * Starts a node: brings streams, consumers, routes and catalogue up to date, then begins to work.
+   *
+   * @throws MurmurError `NODE_TWICE` when two agents or sources have one name; `STREAM_MIGRATE`, `CONSUMER_SETUP`, ...
+   */
+  static async start(options: NodeOptions): Promise<MurmurNode> {
+    checkNames(options)
+    const { bus } = options
+    await bus.ensureStreams(options.retention)
+    const buckets = await openBuckets(bus)
+    const routes = {} as { live: LiveRoutes }
+    const node = new MurmurNode(options, buckets, routes)
+    const code = codeRoutes(options.agents)
+    await declareRoutes(
+      buckets.routes,
+      options.agents.map(({ name }) => name),
+      code,
+    )
+    routes.live = await LiveRoutes.open(buckets.routes, code, {
+      signal: node.#stopping.signal,
+      onChange: () => node.#onRoutes(),
+      log: options.telemetry.log,
+    })
+    node.#plainTable = withoutPredicates(routes.live.table)
+    await node.#followSettings()
+    for (const agent of options.agents) await node.#addAgent(agent)
+    for (const source of options.sources) await node.#addSource(source)
+    await node.#announce()
+    node.#presenceTimer = setInterval(() => void node.#announce(), PRESENCE_EVERY_MS)
+    return node
+  }
+
+  get bus(): Bus {
+    return this.options.bus
+  }
+
+  /** The agents that it hosts. */
+  get hosts(): readonly AgentHost[] {
+    return [...this.#hosts.values()]
+  }
+
+  get sources(): readonly SourceHost[] {
+    return [...this.#sources.values()]
+  }
+
+  /** The webhooks of its sources, each with its context. */
+  get webhooks(): readonly { readonly endpoint: WebhookEndpoint; readonly ctx: SourceContext }[] {
+    return this.sources.flatMap(({ source, ctx }) => (source.webhooks ?? []).map((endpoint) => ({ endpoint, ctx })))
+  }
+
+  /** Tells the mesh under which address this node answers HTTP. */
+  async announceHttp(url: string): Promise<void> {
+    this.#http = url
+    await this.#announce()
+  }
+
+  publish(draft: EventDraft, options: PublishOptions): Promise<PublishAck> {
+    return this.options.bus.publish(draft, options)
+  }
+
+  /** Whether it can work at this moment, and what stands against it. */
+  readiness(): { readonly ready: boolean; readonly checks: readonly ReadinessCheck[] } {
+    const { bus } = this.options
+    const checks: ReadinessCheck[] = [
+      { name: "nats", ok: bus.connected, detail: bus.connected ? "connected" : "no connection to NATS" },
+      ...this.hosts.map(({ agent, blocked }) => ({
+        name: `agent ${agent.name}`,
+        ok: blocked === undefined,
+        detail: blocked === undefined ? "runs" : `blocked: ${blocked}`,
+      })),
+      { name: "stopping", ok: !this.#stopping.signal.aborted, detail: "not asked to stop" },
+    ]
+    return { ready: checks.every(({ ok }) => ok), checks }
+  }
+
+  /**
+   * Puts other code in the place of what it hosts, by name: new ones start, those gone are stopped, changed ones are
+   * swapped. What waits for a swapped agent stays with its consumer, so nothing is lost.
+   */
+  async replace(hosted: Hosted): Promise<void> {
+    checkNames(hosted)
+    const code = codeRoutes(hosted.agents)
+    const names = new Set([...hosted.agents.map(({ name }) => name), ...this.#hosts.keys()])
+    for (const [name, host] of this.#hosts) {
+      const next = hosted.agents.find((agent) => agent.name === name)
+      if (next === host.agent) continue
+      await host.stop(GRACE_MS)
+      this.#hosts.delete(name)
+    }
+    await declareRoutes(this.buckets.routes, [...names], code)
+    this.routes.live.replaceCode(code)
+    for (const agent of hosted.agents) if (!this.#hosts.has(agent.name)) await this.#addAgent(agent)
+    await this.#replaceSources(hosted.sources)
+    await this.#announce()
+  }
+
+  /**
+   * Stops: no new work, what runs is finished within the grace period, the rest is left to whoever takes over.
+   *
+   * @param graceMs default 25_000
+   */
+  async stop(graceMs = GRACE_MS): Promise<void> {
+    if (this.#stopping.signal.aborted) return
+    this.#stopping.abort()
+    clearInterval(this.#presenceTimer)
+    await Promise.all(this.sources.map((source) => source.stop(graceMs)))
+    await Promise.all(this.hosts.map((host) => host.stop(graceMs)))
+    if (this.options.bus.connected) await this.buckets.presence.delete(this.id).catch(() => {})
+  }
+
+  async #replaceSources(sources: readonly SourceDefinition[]): Promise<void> {
+    for (const [name, host] of this.#sources) {
+      if (sources.includes(host.source)) continue
+      await host.stop(GRACE_MS)
+      this.#sources.delete(name)
+    }
+    for (const source of sources) if (!this.#sources.has(source.name)) await this.#addSource(source)
+  }
+
+  async #addAgent(agent: AgentDefinition): Promise<void> {
+    const record = agentRecord(agent)
+    await recordInCatalogue(this.buckets.catalogue, record)
+    await deployConsumers(this.options.bus, this.routes.live.table, record)
+    const ports = {
+      bus: this.options.bus,
+      telemetry: this.telemetry,
+      deadLetters: this.#deadLetters,
+      random: Math.random,
+      routing: {
+        admits: (event: Parameters<RouteTable["concerns"]>[1]) =>
+          this.#plainTable.concerns(agent.name, event) !== undefined,
+        concerns: (event: Parameters<RouteTable["concerns"]>[1]) =>
+          this.routes.live.table.concerns(agent.name, event) !== undefined,
+      },
+    }
+    const { behaviour } = agent
+    const host: AgentHost =
+      behaviour.kind === "handle"
+        ? new HandlerHost({ ...agent, behaviour }, ports)
+        : new ReactHost({ ...agent, behaviour }, ports)
+    this.#hosts.set(agent.name, host)
+    if (this.#inboxes.has(agent.name)) openInbox(host)
+    if (this.#runs(agent.name)) host.start()
+  }
+
+  async #addSource(source: SourceDefinition): Promise<void> {
+    await recordInCatalogue(this.buckets.catalogue, sourceRecord(source))
+    const host = new SourceHost(source, this.options.bus, this.telemetry, this.buckets.sources)
+    this.#sources.set(source.name, host)
+    host.start()
+  }
+
+  /** An agent that is paused does not pull, nor does one without routes: it has no consumer. */
+  #runs(agent: string): boolean {
+    return !this.#paused.has(agent) && this.routes.live.table.patternsOf(agent).length > 0
+  }
+
+  #onRoutes(): void {
+    this.#plainTable = withoutPredicates(this.routes.live.table)
+    this.#settle()
+    void this.#announce()
+  }
+
+  /** Starts and stops pulling as the routes and the operator's decisions say. */
+  #settle(): void {
+    for (const [name, host] of this.#hosts) {
+      if (this.#runs(name)) host.start()
+      else host.pause().catch((error) => this.#log.error({ agent: name, error }, "cannot pause an agent"))
+    }
+  }
+
+  async #followSettings(): Promise<void> {
+    await new Promise<void>((synced) => {
+      void this.#watchSettings(synced)
+    })
+  }
+
+  async #watchSettings(synced: () => void): Promise<void> {
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      try {
+        for await (const change of this.buckets.settings.watch({ signal })) {
+          if ("synced" in change) synced()
+          else this.#applySetting(change.key, change.value)
+        }
+      } catch (error) {
+        this.#log.warn({ error: ensureError(error) }, "lost sight of the settings; trying again")
+      }
+    }
+    synced()
+  }
+
+  #applySetting(key: string, value: unknown): void {
+    const [kind, agent = ""] = key.split(".")
+    if (kind === "pause") {
+      if (value === undefined) this.#paused.delete(agent)
+      else this.#paused.add(agent)
+      this.#settle()
+      void this.#announce()
+    } else if (kind === "inbox" && value !== undefined) {
+      this.#inboxes.add(agent)
+      const host = this.#hosts.get(agent)
+      if (host !== undefined) openInbox(host)
+    }
+  }
+
+  async #announce(): Promise<void> {
+    if (this.#stopping.signal.aborted || !this.options.bus.connected) return
+    try {
+      await this.buckets.presence.put(this.id, this.#presence())
+    } catch (error) {
+      this.#log.debug({ error: ensureError(error) }, "cannot tell the mesh that this node is alive")
+    }
+  }
+
+  #presence(): PresenceRecord {
+    return {
+      id: this.id,
+      host: hostname(),
+      pid: process.pid,
+      version: VERSION,
+      since: this.#since,
+      http: this.#http,
+      routesRevision: this.routes.live.revision,
+      agents: this.hosts.map((host) => ({
+        name: host.agent.name,
+        state: this.#paused.has(host.agent.name) ? "paused" : "running",
+        active: host.active,
+        blocked: host.blocked ?? null,
+        steps: host.stats.steps,
+        failures: host.stats.failures,
+        retries: host.stats.retries,
+        deadLetters: host.stats.deadLetters,
+        lateDropped: host.stats.lateDropped,
+        sessions: host.sessions,
+        inflight: host.inflight,
+      })),
+      sources: this.sources.map(({ source, state }) => ({ name: source.name, state })),
+    }
+  }
+}
+
+function openInbox(host: AgentHost): void {
+  if (host instanceof HandlerHost) host.openInbox()
+}
+
+/** The routes that agents declare in code, with their predicates. */
+export function codeRoutes(agents: readonly AgentDefinition[]): LocalRoute[] {
+  return mergeRoutes(
+    agents.flatMap(({ name, triggers }) =>
+      triggers.map(({ pattern, filter, exclusive, priority, predicate }) =>
+        codeRoute({ agent: name, pattern, filter, exclusive, priority, ...(predicate && { predicate }) }),
+      ),
+    ),
+  )
+}
+
+function withoutPredicates(table: RouteTable): RouteTable {
+  return RouteTable.from(table.routes.map(({ predicate: _, ...route }) => route))
+}
+
+/** @throws MurmurError `NODE_TWICE` */
+function checkNames({ agents, sources }: Hosted): void {
+  const seen = new Map<string, string>()
+  for (const [kind, { name }] of [
+    ...agents.map((agent) => ["agent", agent] as const),
+    ...sources.map((source) => ["source", source] as const),
+  ]) {
+    const other = seen.get(name)
+    if (other !== undefined) {
+      throw new MurmurError(
+        `Cannot host two of one name: "${name}" is ${other === kind ? `the name of two ${kind}s` : `an ${other} and a ${kind}`}. A name is the producer of events, so it stands for one of them`,
+        { code: "NODE_TWICE", details: { name } },
+      )
+    }
+    seen.set(name, kind)
+  }
+}
+
+/** Whether the mesh's streams are on the server. */
+export async function meshExists(bus: Bus): Promise<boolean> {
+  return (await streamInfo(bus.link.manager, bus.names.events)) !== undefined
+}
