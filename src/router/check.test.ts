@@ -88,6 +88,7 @@ describe("adding a route", () => {
     ["ci.>", { not: { exact: { subject: "a" } } }],
     ["ci.>", { all: [{ exact: { id: "ab" } }, { not: { exact: { id: "a" } } }] }],
     ["murmur.*.market", undefined],
+    ["*.run.*", { suffix: { type: ".done" } }],
   ])("%j with %j is not refused: an event may take it", (pattern, filter) => {
     expect(() => check({ agent: "market", pattern, filter })).not.toThrow()
   })
@@ -148,11 +149,11 @@ describe("what is called impossible", () => {
       fc.record({ any: fc.array(tie("filter"), { maxLength: 3 }) }),
     ),
   }))
-  const pattern = fc.constantFrom("a", "ab", "*", ">", "a.*", "*.b", "ba.>").map(parsePattern)
+  const pattern = fc.constantFrom("a", "ab", "*", ">", "a.*", "*.b", "*.b.*", "ba.>").map(parsePattern)
   const route = fc.record({ pattern, filter: filter.map((json) => parseFilter(json)) })
 
   const events: MurmurEvent[] = []
-  for (const type of ["a", "b", "ab", "ba", "a.b", "a.c", "ba.b", "ba.x.y", "c.b"]) {
+  for (const type of ["a", "b", "ab", "ba", "a.b", "a.c", "a.b.a", "ba.b", "ba.x.y", "c.b"]) {
     for (const key of ["a", "b", "ab", "ba", "aba", "bab", "c", undefined]) {
       for (const trust of ["internal", "external"] as const) {
         for (const data of [null, { a: 1 }]) events.push({ type, key, trust, data, extensions: {} } as MurmurEvent)
