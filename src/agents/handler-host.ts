@@ -102,6 +102,7 @@ export class HandlerHost implements AgentHost {
     while (this.#mailbox.running > 0 && Date.now() < deadline) await delay(10)
     this.#stopping.abort()
     clearInterval(this.#heartbeat)
+    if (this.#mailbox.running === 0) await Promise.all(this.#allLanes().map(({ partition }) => partition.release()))
   }
 
   #allLanes(): Lane[] {

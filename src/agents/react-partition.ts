@@ -113,6 +113,7 @@ export class ReactPartition {
     const committing = this.#owned?.committing
     await Promise.race([committing, delay(graceMs)])
     await this.#partition.stop()
+    await this.#partition.release()
   }
 
   #drop(): void {
@@ -226,16 +227,21 @@ export class ReactPartition {
     void this.#pump()
   }
 
-  #pump(): Promise<void> {
-    return this.#exclusively(async () => {
-      for (let next = this.#queue[0]; next !== undefined && !this.blocked; next = this.#queue[0]) {
-        const owned = this.#owned
-        if (owned === undefined) return
-        const waiting = this.#process(owned, next.delivery)
-        if (waiting !== undefined) await waiting
-        if (this.#queue[0] === next) this.#queue.shift()
-      }
-    })
+  async #pump(): Promise<void> {
+    // what arrives while the work below winds up found the door closed: look again
+    while (!this.#pumping && this.#queue.length > 0 && !this.blocked && this.#owned !== undefined) {
+      await this.#exclusively(() => this.#processQueue())
+    }
+  }
+
+  async #processQueue(): Promise<void> {
+    for (let next = this.#queue[0]; next !== undefined && !this.blocked; next = this.#queue[0]) {
+      const owned = this.#owned
+      if (owned === undefined) return
+      const waiting = this.#process(owned, next.delivery)
+      if (waiting !== undefined) await waiting
+      if (this.#queue[0] === next) this.#queue.shift()
+    }
   }
 
   /** Whoever changes pipelines does it alone: events one by one, or a repair, or the closing of quiet keys. */

@@ -60,6 +60,7 @@ export class Partition {
   #ownership: Ownership = { mode: "passive" }
   #messages: ConsumerMessages | undefined
   #running: Promise<void> | undefined
+  #releasable = false
   #stopping = new AbortController()
 
   constructor(
@@ -83,10 +84,19 @@ export class Partition {
   /** Stops pulling; what was delivered stays with the caller, to be finished and acked. */
   async stop(): Promise<void> {
     this.#stopping.abort()
+    this.#releasable = this.owned
     await this.#messages?.close()
     await this.#running
     this.#running = undefined
     this.#lose()
+  }
+
+  /** After `stop`, when nothing is unfinished any more: lets another node have the partition at once. */
+  async release(): Promise<void> {
+    if (!this.#releasable || this.link.connection.isClosed()) return
+    this.#releasable = false
+    // without the right to do so the pin runs out by itself
+    await this.link.manager.consumers.unpin(this.options.stream, this.options.durable, GROUP).catch(() => {})
   }
 
   /** Gives the partition back and asks for it again: what was delivered and not acked comes once more, in order. */
