@@ -1,0 +1,211 @@
+import { existsSync } from "node:fs"
+import { resolve } from "node:path"
+import { type Bus, openBus } from "../bus/bus.js"
+import type { LocalServer } from "../bus/server/index.js"
+import { MurmurError } from "../errors.js"
+import type { HttpServer } from "../http/server.js"
+import { Loader } from "../node/loader.js"
+import { MurmurNode } from "../node/node.js"
+import { VERSION } from "../node/version.js"
+import { watchFiles } from "../node/watch.js"
+import type { LogLevel } from "../telemetry/log.js"
+import { type RunningTelemetry, startTelemetry } from "../telemetry/setup.js"
+
+/** Options of `murmur up`. */
+export interface UpOptions {
+  watch?: boolean
+  port?: number
+  host?: string
+  http: boolean
+  natsPort?: number
+  natsServer?: string
+  nats?: string
+  mesh: string
+  creds?: string
+  json?: boolean
+  logLevel?: string
+}
+
+const HTTP_PORT = 4300
+const GRACE_MS = 25_000
+
+/** What was started, in order; stopped in the other order. */
+class Running {
+  readonly #stops: { readonly what: string; stop(): Promise<unknown> }[] = []
+
+  add(what: string, stop: () => Promise<unknown>): void {
+    this.#stops.push({ what, stop })
+  }
+
+  async stop(onError: (what: string, error: unknown) => void): Promise<void> {
+    for (const { what, stop } of this.#stops.splice(0).reverse()) {
+      await stop().catch((error) => onError(what, error))
+    }
+  }
+}
+
+/**
+ * `murmur up`: a node with the agents and sources of some files, on a server of its own unless it is given one. Runs
+ * until SIGINT or SIGTERM, then finishes what it has begun.
+ */
+export async function up(paths: string[], options: UpOptions): Promise<void> {
+  const running = new Running()
+  const stopped = untilStopped()
+  try {
+    const started = await start(paths.length > 0 ? paths : defaultPaths(), options, running)
+    announce(started, options)
+    const view = options.json ? undefined : await import("./view.js")
+    const closeView = view?.startView(started.bus, process.stdout)
+    if (closeView !== undefined) running.add("view", closeView)
+    await stopped
+  } finally {
+    await running.stop((what, error) => {
+      process.stderr.write(`murmur: cannot stop the ${what}: ${String(error)}\n`)
+    })
+  }
+  process.exit(0) // an exporter that is cut off may hold sockets for a while
+}
+
+interface Started {
+  readonly bus: Bus
+  readonly node: MurmurNode
+  readonly natsUrl: string
+  readonly http: HttpServer | undefined
+}
+
+async function start(paths: readonly string[], options: UpOptions, running: Running): Promise<Started> {
+  const loader = new Loader(paths)
+  const hosted = await loader.load()
+  const server = await findServer(options, running)
+  const nodeId = process.env.MURMUR_NODE_ID
+  const telemetry = await startTelemetry({
+    serviceName: "murmur",
+    mesh: options.mesh,
+    nodeId: nodeId ?? String(process.pid),
+    version: VERSION,
+    env: process.env,
+    prometheus: options.http,
+    ...(options.logLevel !== undefined && { logLevel: options.logLevel as LogLevel }),
+  })
+  running.add("telemetry", () => telemetry.shutdown())
+  const { log } = telemetry.telemetry
+  const bus = await openBus({ url: server.url, name: "murmur node", mesh: options.mesh, credsFile: options.creds, log })
+  running.add("connection", () => bus.close())
+  const node = await MurmurNode.start({
+    ...hosted,
+    bus,
+    telemetry: telemetry.telemetry,
+    redact: (text) => telemetry.redactor.text(text),
+    ...(nodeId !== undefined && { id: nodeId }),
+  })
+  running.add("node", () => node.stop(GRACE_MS))
+  const gauges = (await import("../node/gauges.js")).registerGauges(node, telemetry.observe)
+  running.add("gauges", async () => gauges())
+  const http = options.http ? await serve(node, telemetry, options, running) : undefined
+  if (options.watch) running.add("watch", await watchFiles(loader, node, log))
+  return { bus, node, natsUrl: server.url, http }
+}
+
+/** The server that was named, or the one of this folder: started, or joined when it runs. */
+async function findServer(options: UpOptions, running: Running): Promise<{ url: string }> {
+  if (options.nats !== undefined) return { url: options.nats }
+  const { startLocalServer } = await import("../bus/server/index.js")
+  const { progressPrinter } = await import("./progress.js")
+  const progress = progressPrinter(process.stderr)
+  const server: LocalServer = await startLocalServer({
+    dir: resolve(process.env.MURMUR_DIR ?? ".murmur"),
+    ...(options.natsPort !== undefined && { port: options.natsPort }),
+    ...(options.natsServer !== undefined && { bin: options.natsServer }),
+    onProgress: progress.show,
+  })
+  progress.done()
+  running.add("server", () => server.stop())
+  return server
+}
+
+async function serve(
+  node: MurmurNode,
+  telemetry: RunningTelemetry,
+  options: UpOptions,
+  running: Running,
+): Promise<HttpServer> {
+  const { startHttp } = await import("../http/server.js")
+  const { MURMUR_TOKEN: token } = process.env
+  const listen = (port: number): Promise<HttpServer> =>
+    startHttp(
+      {
+        readiness: () => node.readiness(),
+        metricsText: () => telemetry.metricsText(),
+        publish: (draft, publishOptions) => node.publish(draft, publishOptions),
+        get webhooks() {
+          return node.webhooks
+        },
+        telemetry: telemetry.telemetry,
+      },
+      { port, ...(options.host && { host: options.host }), ...(token && { token }) },
+    )
+  let http: HttpServer
+  try {
+    http = await listen(options.port ?? HTTP_PORT)
+  } catch (error) {
+    // the default port may belong to another mesh on this machine; a port that was asked for must be had
+    if (options.port !== undefined || !(error instanceof MurmurError) || error.code !== "HTTP_PORT") throw error
+    http = await listen(0)
+  }
+  running.add("HTTP server", () => http.close())
+  await node.announceHttp(http.url)
+  return http
+}
+
+/** Without paths: the folders that `murmur init` makes, where they are. */
+function defaultPaths(): string[] {
+  return ["agents", "sources"].filter((folder) => existsSync(folder))
+}
+
+function announce({ node, natsUrl, http }: Started, options: UpOptions): void {
+  const agents = node.hosts.map(({ agent }) => agent.name)
+  const sources = node.sources.map(({ source }) => source.name)
+  if (options.json) {
+    const line = {
+      ready: true,
+      http: http?.url ?? null,
+      nats: natsUrl,
+      mesh: options.mesh,
+      node: node.id,
+      agents,
+      sources,
+    }
+    process.stdout.write(`${JSON.stringify(line)}\n`)
+    return
+  }
+  const rows = [
+    ["mesh", options.mesh],
+    ["agents", agents.join(", ") || "none (name files or folders: murmur up <path>)"],
+    ["sources", sources.join(", ") || "none"],
+    ["nats", natsUrl],
+    ["http", http?.url ?? "off"],
+  ]
+  const lines = rows.map(([name = "", value]) => `  ${name.padEnd(8)} ${value}`).join("\n")
+  process.stdout.write(`\nmurmur ${VERSION} is up\n${lines}\n\n${HINTS}\n\n`)
+}
+
+const HINTS = `In another terminal:
+  npx murmur publish <type> --key <key> --data '{...}'   put an event on the bus
+  npx murmur tail                                        see events as they come
+  npx murmur trace <event-id>                            what an event led to
+  npx murmur agents                                      what runs, its lag and failures
+Ctrl-C stops it.`
+
+/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+function untilStopped(): Promise<void> {
+  return new Promise((stop) => {
+    let asked = false
+    const onSignal = (): void => {
+      if (asked) process.exit(1)
+      asked = true
+      stop()
+    }
+    process.on("SIGINT", onSignal)
+    process.on("SIGTERM", onSignal)
+  })
+}

@@ -1,0 +1,130 @@
+import { existsSync, statSync } from "node:fs"
+import { readdir } from "node:fs/promises"
+import { dirname, join, resolve, sep } from "node:path"
+import { fileURLToPath } from "node:url"
+import type { createJiti } from "jiti"
+import { type AgentDefinition, isAgent } from "../agents/define-agent.js"
+import { ensureError, MurmurError } from "../errors.js"
+import { isSource, type SourceDefinition } from "../sources/source.js"
+
+/** What was found in files. */
+export interface Loaded {
+  readonly agents: readonly AgentDefinition[]
+  readonly sources: readonly SourceDefinition[]
+  /** The files that were read, absolute. */
+  readonly files: readonly string[]
+}
+
+const CODE = /\.(ts|mts|cts|js|mjs|cjs)$/
+const NOT_CODE = /(\.d\.[mc]?ts|\.(test|spec|config)\.[mc]?[jt]s)$/
+const SKIPPED = new Set(["node_modules", "dist", "test", "tests"])
+
+/**
+ * Loads agents and sources from files and folders: everything that a module exports (default, by name, or in an array)
+ * and that `defineAgent` or `defineSource` made.
+ *
+ * TypeScript runs as it is. `murmur`, `rxjs` and `zod` are those of the running murmur, so agent files need no install.
+ */
+export class Loader {
+  #jiti: ReturnType<typeof createJiti> | undefined
+
+  constructor(private readonly paths: readonly string[]) {}
+
+  /**
+   * Loads everything, afresh each time.
+   *
+   * @throws MurmurError `LOAD_PATH` when a path is not there, `LOAD_FILE` when a file does not load, with its name
+   */
+  async load(): Promise<Loaded> {
+    const files = await this.files()
+    const jiti = await this.#loader()
+    this.#forget(jiti)
+    const agents = new Set<AgentDefinition>()
+    const sources = new Set<SourceDefinition>()
+    for (const file of files) {
+      for (const value of await exportsOf(jiti, file)) {
+        if (isAgent(value)) agents.add(value)
+        else if (isSource(value)) sources.add(value)
+      }
+    }
+    return { agents: [...agents], sources: [...sources], files }
+  }
+
+  /** The files that would be loaded. @throws MurmurError `LOAD_PATH` */
+  async files(): Promise<string[]> {
+    const files = new Set<string>()
+    for (const path of this.paths) {
+      const absolute = resolve(path)
+      if (!existsSync(absolute)) {
+        throw new MurmurError(`Cannot load "${path}": there is no such file or folder (looked at ${absolute})`, {
+          code: "LOAD_PATH",
+          details: { path: absolute },
+        })
+      }
+      if (statSync(absolute).isFile()) files.add(absolute)
+      else for (const file of await codeIn(absolute)) files.add(file)
+    }
+    return [...files].sort()
+  }
+
+  /** The folders whose changes matter. */
+  roots(): string[] {
+    return this.paths.map((path) => {
+      const absolute = resolve(path)
+      return statSync(absolute).isFile() ? dirname(absolute) : absolute
+    })
+  }
+
+  async #loader(): Promise<ReturnType<typeof createJiti>> {
+    if (this.#jiti !== undefined) return this.#jiti
+    const [{ createJiti }, murmur, rxjs, operators, zod] = await Promise.all([
+      import("jiti"),
+      import("../index.js"),
+      import("rxjs"),
+      import("rxjs/operators"),
+      import("zod"),
+    ])
+    const virtualModules = { murmur, rxjs, "rxjs/operators": operators, zod }
+    this.#jiti = createJiti(import.meta.url, { virtualModules, interopDefault: false })
+    return this.#jiti
+  }
+
+  /** Drops what was loaded from our folders, so that an edited file and all that import it are read again. */
+  #forget(jiti: ReturnType<typeof createJiti>): void {
+    const roots = this.roots()
+    for (const file of Object.keys(jiti.cache)) {
+      const ours = roots.some((root) => file.startsWith(root + sep)) && !file.includes(`${sep}node_modules${sep}`)
+      if (ours) delete jiti.cache[file]
+    }
+  }
+}
+
+async function codeIn(folder: string): Promise<string[]> {
+  const files: string[] = []
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.name.startsWith(".") || SKIPPED.has(entry.name)) continue
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) files.push(...(await codeIn(path)))
+    else if (CODE.test(entry.name) && !NOT_CODE.test(entry.name)) files.push(path)
+  }
+  return files
+}
+
+async function exportsOf(jiti: ReturnType<typeof createJiti>, file: string): Promise<unknown[]> {
+  try {
+    const module = (await jiti.import(file)) as Record<string, unknown>
+    return Object.values(module).flatMap((value) => (Array.isArray(value) ? value : [value]))
+  } catch (thrown) {
+    const error = ensureError(thrown)
+    throw new MurmurError(`Cannot load "${file}": ${error.message}`, {
+      code: "LOAD_FILE",
+      cause: error,
+      details: { file },
+    })
+  }
+}
+
+/** Where murmur itself is installed. */
+export function installFolder(): string {
+  return resolve(dirname(fileURLToPath(import.meta.url)), "../..")
+}
