@@ -1,5 +1,6 @@
 import type { z } from "zod"
 import type { EventDraft } from "../../bus/event.js"
+import { present } from "../present.js"
 import {
   CiJobCompleted,
   CiRunCompleted,
@@ -15,7 +16,7 @@ import {
   RepoTagPushed,
 } from "./events.js"
 import { PullRequest, Push, WorkflowJob, WorkflowRun } from "./github-payloads.js"
-import { at, present, refName } from "./tolerant.js"
+import { at, refName } from "./tolerant.js"
 
 const provider = "github"
 const COMMITS_MAX = 50

@@ -44,13 +44,6 @@ export function maybe<T extends z.ZodRawShape>(shape: T) {
   return z.object(shape).optional().catch(undefined)
 }
 
-/** A copy without the fields that are undefined: an event has a field or has it not. */
-export function present<T extends object>(data: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(data).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>
-  }
-}
-
 /** Draft options that say when it happened, when that is known. */
 export function at(time: string | undefined): { time?: string } {
   return time === undefined ? {} : { time }
