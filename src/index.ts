@@ -17,6 +17,7 @@ export {
   type Trigger,
   type WindowOptions,
 } from "./agents/define-agent.js"
+export { type AgentTest, type AgentTestResult, testAgent } from "./agents/test-agent.js"
 export { sessionWindow, sliding, tumbling } from "./agents/windows/operators.js"
 export type { EventWindow } from "./agents/windows/window-set.js"
 export { type Bus, openBus } from "./bus/bus.js"

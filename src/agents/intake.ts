@@ -52,6 +52,11 @@ export class IntakeGate {
     if (arrived.type.startsWith(INBOX_PREFIX)) {
       return inbox && arrived.type === this.#inboxType ? this.#fromInbox(arrived) : SKIP
     }
+    return this.inspect(arrived)
+  }
+
+  /** Routes and validates an event that was read already. */
+  inspect(arrived: MurmurEvent): Intake {
     if (!this.routing.admits(arrived)) return SKIP
     return this.#check(arrived, (event) => this.routing.concerns(event))
   }

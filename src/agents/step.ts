@@ -2,11 +2,20 @@ import { type SealedEvent, seal } from "../bus/encode.js"
 import type { MurmurEvent, TraceContext } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import { ensureError, errorCode, RetryableError } from "../errors.js"
-import type { Span } from "../telemetry/ports.js"
+import type { Span, Telemetry } from "../telemetry/ports.js"
 import { EmitGate, type StepContext } from "./context.js"
 import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
-import { type AgentStats, agentLog, type HostPorts } from "./host.js"
+import { type AgentStats, agentLog } from "./host.js"
+
+/** The part of a node that a step needs. */
+export interface StepPorts {
+  readonly telemetry: Telemetry
+  readonly bus: {
+    readonly names: { readonly mesh: string }
+    readonly publisher: { store(event: SealedEvent): Promise<unknown> }
+  }
+}
 
 /** How one attempt ended. */
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly error: Error; readonly attempt: Attempt }
@@ -22,7 +31,7 @@ export class StepRunner {
 
   constructor(
     private readonly agent: AgentDefinition & { behaviour: { kind: "handle" } },
-    private readonly ports: HostPorts,
+    private readonly ports: StepPorts,
     private readonly stats: AgentStats,
   ) {
     this.#gate = new EmitGate(agent.name, agent.emits)

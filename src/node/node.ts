@@ -5,13 +5,13 @@ import type { AgentDefinition } from "../agents/define-agent.js"
 import { HandlerHost } from "../agents/handler-host.js"
 import type { AgentHost } from "../agents/host.js"
 import { ReactHost } from "../agents/react-host.js"
+import { codeRoutes, routingOf, withoutPredicates } from "../agents/routes.js"
 import type { Bus } from "../bus/bus.js"
 import type { EventDraft } from "../bus/event.js"
 import type { PublishAck, PublishOptions } from "../bus/publisher.js"
 import { type RetentionOptions, streamInfo } from "../bus/streams.js"
 import { ensureError, MurmurError } from "../errors.js"
 import { LiveRoutes } from "../router/live.js"
-import { codeRoute, type LocalRoute, mergeRoutes } from "../router/route.js"
 import { declareRoutes } from "../router/route-bucket.js"
 import { RouteTable } from "../router/table.js"
 import type { SourceContext, SourceDefinition, WebhookEndpoint } from "../sources/source.js"
@@ -208,12 +208,7 @@ export class MurmurNode {
       telemetry: this.telemetry,
       deadLetters: this.#deadLetters,
       random: Math.random,
-      routing: {
-        admits: (event: Parameters<RouteTable["concerns"]>[1]) =>
-          this.#plainTable.concerns(agent.name, event) !== undefined,
-        concerns: (event: Parameters<RouteTable["concerns"]>[1]) =>
-          this.routes.live.table.concerns(agent.name, event) !== undefined,
-      },
+      routing: routingOf(agent.name, { plain: () => this.#plainTable, full: () => this.routes.live.table }),
     }
     const { behaviour } = agent
     const host: AgentHost =
@@ -324,21 +319,6 @@ export class MurmurNode {
 
 function openInbox(host: AgentHost): void {
   if (host instanceof HandlerHost) host.openInbox()
-}
-
-/** The routes that agents declare in code, with their predicates. */
-export function codeRoutes(agents: readonly AgentDefinition[]): LocalRoute[] {
-  return mergeRoutes(
-    agents.flatMap(({ name, triggers }) =>
-      triggers.map(({ pattern, filter, exclusive, priority, predicate }) =>
-        codeRoute({ agent: name, pattern, filter, exclusive, priority, ...(predicate && { predicate }) }),
-      ),
-    ),
-  )
-}
-
-function withoutPredicates(table: RouteTable): RouteTable {
-  return RouteTable.from(table.routes.map(({ predicate: _, ...route }) => route))
 }
 
 /** @throws MurmurError `NODE_TWICE` */
