@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, realpath, rename, rm, symlink, utimes, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type RecordingContext, type RecordingOptions, recordSource, until } from "../../test/support/source-context.js"
 import { type FilesystemOptions, filesystem } from "./filesystem.js"
@@ -66,7 +67,7 @@ async function settle(run: Run): Promise<void> {
 
 describe("filesystem", () => {
   it("says what is created, changed and deleted below the folder", async () => {
-    const run = await start()
+    const run = await start({ path: pathToFileURL(root) })
     await write("deep/er/a.txt", "one")
     await until("it is created", () => run.said().length === 1)
     await write("deep/er/a.txt", "three")
@@ -285,7 +286,7 @@ describe("filesystem", () => {
 
   it("refuses options that it does not know or that make no sense, naming them", () => {
     expect(() => filesystem("files", { path: ".", debounce: 3 } as never)).toThrow('unknown option "debounce"')
-    expect(() => filesystem("files", { path: "" })).toThrow("path must be a folder")
+    expect(() => filesystem("files", { path: "" })).toThrow("path must be a path or a file: URL")
     expect(() => filesystem("files", { path: ".", debounceMs: 5 })).toThrow("debounceMs must be a number from 60")
     expect(() => filesystem("files", { path: ".", initial: "none" as never })).toThrow("initial must be one of")
     expect(() => filesystem("files", { path: ".", ignore: [""] })).toThrow("ignore must hold patterns")

@@ -6,13 +6,13 @@ import { Manifest } from "./filesystem/manifest.js"
 import { type Occasion, Reconciler } from "./filesystem/reconciler.js"
 import { watchFiles } from "./filesystem/watch.js"
 import { lifetime, writeRegularly } from "./lifetime.js"
-import { checkKnown, checkOneOf, checkRange, optionError, show } from "./options.js"
+import { checkKnown, checkOneOf, checkPath, checkRange } from "./options.js"
 import { defineSource, type SourceContext, type SourceDefinition } from "./source.js"
 
 /** Options of {@link filesystem}. */
 export interface FilesystemOptions {
-  /** The folder to watch, with all below it. Relative to the working folder of the process. */
-  readonly path: string
+  /** The folder to watch, with all below it. Relative to the working folder of the process, or a `file:` URL such as `new URL("./specs", import.meta.url)`. */
+  readonly path: string | URL
   /**
    * What to leave out. Patterns add to the defaults `.git`, `node_modules`, `.murmur`: `*.tmp` matches a name at any
    * depth, `build/**` counts from the root. A function gets the relative path of a file or folder and replaces the defaults.
@@ -56,7 +56,7 @@ interface Watching {
 export function filesystem(name: string, options: FilesystemOptions): SourceDefinition {
   const watching = checkOptions(name, options)
   return defineSource(name, {
-    description: `Files below ${options.path}`,
+    description: `Files below ${watching.path}`,
     emits: [FileCreated, FileChanged, FileDeleted],
     run: (ctx) => watchTree(ctx, watching),
   })
@@ -64,11 +64,8 @@ export function filesystem(name: string, options: FilesystemOptions): SourceDefi
 
 function checkOptions(name: string, options: FilesystemOptions): Watching {
   checkKnown(name, options, KNOWN)
-  if (typeof options.path !== "string" || options.path === "") {
-    throw optionError(name, `path must be a folder, is ${show(options.path)}`)
-  }
   return {
-    path: options.path,
+    path: checkPath(name, "path", options.path),
     isIgnored: compileIgnore(name, options.ignore),
     // The watcher swallows changes that follow one another within 50 ms: look later than that.
     debounceMs: checkRange(name, "debounceMs", options.debounceMs ?? 100, 60, 60_000),

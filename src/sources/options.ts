@@ -1,3 +1,5 @@
+import { resolve } from "node:path"
+import { fileURLToPath } from "node:url"
 import { MurmurError } from "../errors.js"
 
 /**
@@ -23,6 +25,13 @@ export function checkOneOf<T extends string>(source: string, option: string, val
   const found = values.find((candidate) => candidate === value)
   if (found !== undefined) return found
   throw optionError(source, `${option} must be one of ${values.join(", ")}, is ${show(value)}`)
+}
+
+/** An absolute path, of one relative to the working folder or of a `file:` URL. @throws MurmurError `SOURCE_OPTION` */
+export function checkPath(source: string, option: string, value: unknown): string {
+  if (value instanceof URL && value.protocol === "file:") return fileURLToPath(value)
+  if (typeof value === "string" && value !== "") return resolve(value)
+  throw optionError(source, `${option} must be a path or a file: URL, is ${show(value)}`)
 }
 
 /** The error for a bad option; `problem` says what was wanted and what was found. */

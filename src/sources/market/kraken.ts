@@ -1,17 +1,15 @@
-import { derivedId } from "../../bus/ids.js"
 import { MurmurError } from "../../errors.js"
 import { Backoff } from "../backoff.js"
 import { type Lifetime, lifetime, pause, writeRegularly } from "../lifetime.js"
-import { present } from "../present.js"
 import { defineSource, type SourceContext, type SourceDefinition } from "../source.js"
-import { type FeedFailedData, MarketFeedFailed, MarketTicker, MarketTrade, type TickerData } from "./events.js"
+import { type FeedFailedData, MarketFeedFailed, MarketTicker, MarketTrade } from "./events.js"
 import { FeedBuffer } from "./feed-buffer.js"
 import { type ConnectionEnd, KrakenConnection } from "./kraken-connection.js"
+import { tickerDraft, tradeDraft } from "./kraken-map.js"
 import { checkKraken, type KrakenOptions } from "./kraken-options.js"
-import type { TickerRow, TradeRow } from "./kraken-protocol.js"
+import type { TradeRow } from "./kraken-protocol.js"
 import { TradeLedger } from "./trade-ledger.js"
 
-const venue = "kraken"
 const WRITE_EVERY_MS = 1_000
 const LOG_EVERY = 1_000
 
@@ -107,7 +105,7 @@ class Feed {
     this.#connection = new KrakenConnection({
       ...this.#options,
       signal,
-      onTicker: (row) => this.#buffer.ticker(row.symbol, MarketTicker(tickerData(row), at(row.timestamp))),
+      onTicker: (row) => this.#buffer.ticker(row.symbol, tickerDraft(row)),
       onTrades: (rows) => this.#trades(rows),
       onRefused: (channel, symbol, message) => this.#refuse(channel, symbol, message),
       onLive: () => this.#live(),
@@ -124,13 +122,8 @@ class Feed {
       const { fresh, missed } = this.#ledger.see(row.symbol, row.trade_id)
       if (missed > 0) this.#missed(row.symbol, missed)
       if (!fresh) continue
-      const { symbol, side, price, qty: quantity, ord_type: orderType, trade_id } = row
-      const optional = orderType === undefined ? {} : { orderType }
-      const draft = MarketTrade(
-        { venue, symbol, tradeId: String(trade_id), side, price, quantity, ...optional },
-        { id: `kr:${derivedId(this.#ctx.name, symbol, trade_id)}`, ...at(row.timestamp) },
-      )
-      this.#buffer.trade(symbol, draft, () => this.#ledger.store(symbol, trade_id))
+      const stored = (): void => this.#ledger.store(row.symbol, row.trade_id)
+      this.#buffer.trade(row.symbol, tradeDraft(this.#ctx.name, row), stored)
     }
   }
 
@@ -187,23 +180,4 @@ class Feed {
       { code: "MARKET_REFUSED", details: { symbols, channels } },
     )
   }
-}
-
-function tickerData(row: TickerRow): TickerData {
-  const { symbol, bid, ask, last } = row
-  const optional = {
-    bidQuantity: row.bid_qty,
-    askQuantity: row.ask_qty,
-    volume: row.volume,
-    vwap: row.vwap,
-    low: row.low,
-    high: row.high,
-    change: row.change,
-    changePercent: row.change_pct,
-  }
-  return { venue, symbol, bid, ask, last, ...present(optional) }
-}
-
-function at(timestamp: string | undefined): { time?: Date } {
-  return timestamp === undefined ? {} : { time: new Date(timestamp) }
 }

@@ -1,7 +1,5 @@
-import { resolve } from "node:path"
-import { fileURLToPath } from "node:url"
 import type { EventDefinition } from "../../bus/define-event.js"
-import { checkKnown, checkOneOf, checkRange, optionError, show } from "../options.js"
+import { checkKnown, checkOneOf, checkPath, checkRange, optionError, show } from "../options.js"
 import type { Row } from "./records.js"
 
 /** What `map` is told besides the row. */
@@ -67,7 +65,7 @@ export interface Replaying<T, R extends Row> {
 export function checkReplay<T, R extends Row>(options: ReplayOptions<T, R>): Replaying<T, R> {
   const { name, timeField, speed, loop = false, delimiter = ",", resume = true } = options
   checkKnown(name, options, KNOWN)
-  const path = pathOf(name, options.file)
+  const path = checkPath(name, "file", options.file)
   if (typeof options.map !== "function") throw optionError(name, `map must be a function, is ${show(options.map)}`)
   if (typeof timeField !== "function" && (typeof timeField !== "string" || timeField === "")) {
     throw optionError(name, `timeField must be the name of a field or a function, is ${show(timeField)}`)
@@ -87,12 +85,6 @@ export function checkReplay<T, R extends Row>(options: ReplayOptions<T, R>): Rep
     timeline: checkOneOf(name, "timeline", options.timeline ?? "original", ["original", "now"]),
     onMalformed: checkOneOf(name, "onMalformed", options.onMalformed ?? "skip", ["skip", "stop"]),
   }
-}
-
-function pathOf(name: string, file: string | URL): string {
-  if (file instanceof URL && file.protocol === "file:") return fileURLToPath(file)
-  if (typeof file === "string" && file !== "") return resolve(file)
-  throw optionError(name, `file must be a path or a file: URL, is ${show(file)}`)
 }
 
 function formatOf(path: string): "csv" | "jsonl" {

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto"
-import { createRequire } from "node:module"
+import definitions from "@octokit/webhooks-examples" with { type: "json" }
 import { sign } from "@octokit/webhooks-methods"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import { type RecordingContext, recordSource, until } from "../../../test/support/source-context.js"
@@ -14,7 +14,8 @@ interface Definition {
   examples: Record<string, unknown>[]
 }
 
-const examples: Definition[] = createRequire(import.meta.url)("@octokit/webhooks-examples/api.github.com/index.json")
+// Their types promise more than the payloads hold; a receiver should not believe them either.
+const examples = definitions as unknown as Definition[]
 const SECRET = "It's a Secret to Everybody"
 
 afterEach(() => vi.unstubAllEnvs())
