@@ -1,2 +1,5 @@
 export { type BinaryOrigin, ensureServerBinary, type ServerBinary, type ServerBinaryOptions } from "./binary.js"
+export type { SyncInterval } from "./config.js"
+export { type LocalServer, type LocalServerOptions, type ServerExit, startLocalServer } from "./local-server.js"
 export type { OnProgress, ServerProgress } from "./progress.js"
+export { findRunningServer, type RunningServer } from "./running.js"
