@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises"
-import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
+import type { Consumer, ConsumerInfo, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
 import { ensureError, MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 import { durableInfo, GROUP } from "./consumers.js"
@@ -47,6 +47,7 @@ type Ownership =
 
 const PULL_EXPIRES_MS = 1_000
 const KEEP_ALIVE_MS = 5_000
+const ORPHAN_CHECK_MS = 1_000
 const RETRY_MS_MAX = 5_000
 
 /**
@@ -78,7 +79,8 @@ export class Partition {
   start(): void {
     if (this.#running !== undefined) return
     this.#stopping = new AbortController()
-    this.#running = this.#run(this.#stopping.signal)
+    const { signal } = this.#stopping
+    this.#running = Promise.all([this.#run(signal), this.#freeWhatIsOrphaned(signal)]).then(() => {})
   }
 
   /** Stops pulling; what was delivered stays with the caller, to be finished and acked. */
@@ -150,6 +152,24 @@ export class Partition {
     })
     void this.#watchPin(messages)
     return messages
+  }
+
+  /**
+   * Nothing comes when a dead owner held all that may be unacked, or when nothing new is published: then no first
+   * message tells that the partition is free. So while this node is passive it looks, and frees what nobody owns.
+   */
+  async #freeWhatIsOrphaned(stopping: AbortSignal): Promise<void> {
+    while (!stopping.aborted) {
+      const waitMs = ORPHAN_CHECK_MS * (0.75 + Math.random() / 2)
+      await delay(waitMs, undefined, { signal: stopping }).catch(() => {})
+      if (stopping.aborted || this.#ownership.mode !== "passive" || this.link.connection.isClosed()) continue
+      try {
+        const info = await durableInfo(this.link, this.options.stream, this.options.durable)
+        if (info !== undefined && info.num_ack_pending > 0 && !isPinned(info)) await this.#reset()
+      } catch (error) {
+        this.options.log.debug({ durable: this.options.durable, error }, "cannot look whether a partition is orphaned")
+      }
+    }
   }
 
   async #watchPin(messages: ConsumerMessages): Promise<void> {
@@ -225,4 +245,10 @@ export class Partition {
     this.#ownership = { mode: "passive" }
     this.handler.onLost()
   }
+}
+
+/** Whether some node is pinned. The client's types do not know this part of the server's answer. */
+function isPinned(info: ConsumerInfo): boolean {
+  const groups = (info as { priority_groups?: { pinned_client_id?: string }[] }).priority_groups ?? []
+  return groups.some(({ pinned_client_id: pin }) => pin !== undefined && pin !== "")
 }
