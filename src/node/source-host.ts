@@ -5,7 +5,7 @@ import type { Bus } from "../bus/bus.js"
 import type { EventDraft } from "../bus/event.js"
 import type { PublishAck } from "../bus/publisher.js"
 import { ensureError } from "../errors.js"
-import type { CronDue, CronSchedule, SourceContext, SourceDefinition, SourceState } from "../sources/source.js"
+import type { CronDue, SourceContext, SourceDefinition, SourceState } from "../sources/source.js"
 import type { Log, Telemetry } from "../telemetry/ports.js"
 
 const RESTART_MS_MAX = 30_000
@@ -15,8 +15,6 @@ export class SourceHost {
   readonly ctx: SourceContext
   readonly #stopping = new AbortController()
   readonly #log: Log
-  readonly #schedules = new Map<string, (due: CronDue) => Promise<void>>()
-  #consumingDue: Promise<void> | undefined
   #running: Promise<void> | undefined
   #state: "running" | "restarting" | "done" = "done"
 
@@ -34,7 +32,7 @@ export class SourceHost {
       log: this.#log,
       state: bucketState(state, source.name),
       publish: (draft) => this.#publish(gate, draft),
-      cron: (schedule, onDue) => this.#cron(schedule, onDue),
+      cron: this.#cron(this.#stopping.signal),
     }
   }
 
@@ -50,18 +48,21 @@ export class SourceHost {
   /** Aborts the source and waits for it, at most `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping.abort()
-    await Promise.race([Promise.all([this.#running, this.#consumingDue]), delay(graceMs)])
+    await Promise.race([this.#running, delay(graceMs, undefined, { ref: false })])
   }
 
   async #supervise(): Promise<void> {
     for (let failures = 0; !this.#stopping.signal.aborted; ) {
       const began = Date.now()
+      const ended = new AbortController()
+      const signal = AbortSignal.any([this.#stopping.signal, ended.signal])
       this.#state = "running"
       try {
-        await this.source.run?.(this.ctx)
+        await this.source.run?.({ ...this.ctx, signal, cron: this.#cron(signal) })
         this.#state = "done"
         return
       } catch (thrown) {
+        ended.abort() // what this run has left running must not live on beside the next
         if (this.#stopping.signal.aborted) return
         failures = Date.now() - began > RESTART_MS_MAX ? 1 : failures + 1
         const delayMs = Math.min(RESTART_MS_MAX, 250 * 2 ** Math.min(failures, 10))
@@ -100,15 +101,17 @@ export class SourceHost {
     }
   }
 
-  async #cron(schedule: CronSchedule, onDue: (due: CronDue) => Promise<void>): Promise<void> {
-    this.#schedules.set(schedule.name, onDue)
-    await this.bus.schedules.set({ owner: this.source.name, ...schedule })
-    this.#consumingDue ??= this.bus.schedules.consume(
-      this.source.name,
-      async (due) => this.#schedules.get(due.name)?.(due),
-      this.#stopping.signal,
-    )
-    await this.#consumingDue
+  /** Schedules of one run. One consumer serves all of them. */
+  #cron(signal: AbortSignal): SourceContext["cron"] {
+    const handlers = new Map<string, (due: CronDue) => Promise<void>>()
+    let consuming: Promise<void> | undefined
+    return async (schedule, onDue) => {
+      handlers.set(schedule.name, onDue)
+      await this.bus.schedules.set({ owner: this.source.name, ...schedule })
+      const onAnyDue = async (due: CronDue): Promise<void> => handlers.get(due.name)?.(due)
+      consuming ??= this.bus.schedules.consume(this.source.name, onAnyDue, signal)
+      await consuming
+    }
   }
 }
 
