@@ -24,8 +24,11 @@ export interface RouteTrigger<T = unknown> {
   readonly event?: (event: MurmurEvent<T>) => void
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: a list of selections of different data has no common parameter type
+type AnyEventSelection = EventSelection<any>
+
 /** What an agent may name in `on`: an event, an event narrowed by a predicate, a route, or a pattern. */
-export type Trigger = AnyEventDefinition | EventSelection<never> | RouteTrigger<never> | string
+export type Trigger = AnyEventDefinition | AnyEventSelection | RouteTrigger<never> | string
 
 /** The event type that a trigger delivers. */
 export type EventOf<T> = T extends (data: infer D, ...rest: never[]) => EventDraft

@@ -1,0 +1,43 @@
+import { defineAgent, type MurmurEvent } from "murmur"
+import { map, scan } from "rxjs"
+import { IncidentOpened, RunCleared, ShiftEntry, SpecChanged, Volatile, WorkflowFlaky } from "../events.js"
+
+const SHIFT_MS = 8 * 60 * 60 * 1_000
+
+type Reported = MurmurEvent<{ title: string }>
+
+/**
+ * Reacts to what the other agents said, not to the outside world: the cause of a line lies two hops away and more. It does
+ * not know those agents, nor they it; `murmur trace` shows how they come together.
+ */
+export default defineAgent("shift-log", {
+  description: "Writes down what the other agents found",
+  on: [IncidentOpened, WorkflowFlaky, RunCleared, Volatile, SpecChanged],
+  emits: [ShiftEntry],
+  horizonMs: SHIFT_MS,
+  react: (reports) =>
+    reports.pipe(
+      scan((log, report) => countIn(log, report), { counts: {} } as Log),
+      map(({ counts, newest }) => entry(newest as Reported, counts)),
+    ),
+})
+
+interface Log {
+  readonly counts: Readonly<Record<string, number>>
+  readonly newest?: Reported
+}
+
+function countIn({ counts }: Log, newest: Reported): Log {
+  return { counts: { ...counts, [newest.type]: (counts[newest.type] ?? 0) + 1 }, newest }
+}
+
+function entry({ type, key = "-", data }: Reported, counts: Log["counts"]) {
+  const count = counts[type] ?? 1
+  const again = count === 1 ? "" : ` (${count} of these in this shift)`
+  return ShiftEntry({ about: key, level: levelOf(type), title: `${data.title}${again}`, count })
+}
+
+function levelOf(type: string): "info" | "warning" | "alarm" {
+  if (type === IncidentOpened.type) return "alarm"
+  return type === WorkflowFlaky.type || type === Volatile.type ? "warning" : "info"
+}
