@@ -21,9 +21,9 @@ export class LocalServerProcess {
   private errors = ""
 
   constructor(dir: string, bin: string, port = 0) {
-    const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+    const program = fileURLToPath(new URL("./local-server-child.ts", import.meta.url))
     const loader = new URL("../../node_modules/jiti/lib/jiti-register.mjs", import.meta.url).href
-    const args = ["--import", loader, file("./local-server-child.ts"), dir, String(port)]
+    const args = ["--import", loader, program, dir, String(port)]
     const env = { ...process.env, NATS_SERVER_BIN: bin, NODE_OPTIONS: "" }
     this.child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env })
     let rest = ""

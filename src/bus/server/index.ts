@@ -1,5 +1,4 @@
-export { type BinaryOrigin, ensureServerBinary, type ServerBinary, type ServerBinaryOptions } from "./binary.js"
-export type { SyncInterval } from "./config.js"
+export { ensureServerBinary } from "./binary.js"
 export { type LocalServer, type LocalServerOptions, type ServerExit, startLocalServer } from "./local-server.js"
-export type { OnProgress, ServerProgress } from "./progress.js"
-export { findRunningServer, type RunningServer } from "./running.js"
+export type { ServerProgress } from "./progress.js"
+export { findRunningServer } from "./running.js"
