@@ -11,12 +11,14 @@ import { cachedPath } from "./cache.js"
 import { DEBIAN_POOL, DEBIAN_VERSION } from "./pins.js"
 import type { Setting } from "./ways.js"
 
+/** Part of the distribution, not one of our packages. */
+const DPKG = "dpkg-deb"
 const name = `nats-server_${DEBIAN_VERSION}-1_amd64.deb`
 const platform = { os: "linux", arch: "amd64" }
 
 const hasDpkg = ((): boolean => {
   try {
-    execFileSync("dpkg-deb", ["--version"])
+    execFileSync(DPKG, ["--version"])
     return true
   } catch {
     return false
@@ -32,7 +34,7 @@ function makePackage(dir: string): Buffer {
   writeFileSync(join(root, "DEBIAN", "control"), control)
   const script = `#!/bin/sh\necho "nats-server: v${DEBIAN_VERSION}"\n`
   writeFileSync(join(root, "usr", "sbin", "nats-server"), script, { mode: 0o755 })
-  execFileSync("dpkg-deb", ["--build", "--root-owner-group", root, join(dir, name)])
+  execFileSync(DPKG, ["--build", "--root-owner-group", root, join(dir, name)])
   return readFileSync(join(dir, name))
 }
 

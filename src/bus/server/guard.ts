@@ -60,7 +60,7 @@ function guardEnv(): NodeJS.ProcessEnv {
 
 function pidOf(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
-    child.once("error", reject)
+    child.on("error", reject)
     child.once("spawn", () => resolve(child.pid ?? -1))
   })
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import { isAbsolute, join, resolve } from "node:path"
 import { MurmurError } from "../../errors.js"
 import { atLeast, SERVER_FLOOR } from "../connection.js"
@@ -64,14 +65,14 @@ export async function fromPath(setting: Setting): Promise<Found> {
   const reasons: string[] = []
   for (const folder of new Set(folders)) {
     const path = join(folder, executableName(platform))
+    if (!existsSync(path)) continue
     try {
       const version = await probeVersion(path, signal)
       if (atLeast(version, SERVER_FLOOR)) return { path, version }
       reasons.push(`${path} is ${version}, wanted ${SERVER_FLOOR} or newer`)
     } catch (error) {
       signal?.throwIfAborted()
-      const reason = (error as Error).message
-      if (reason !== "there is no such file") reasons.push(`${path}: ${reason}`)
+      reasons.push(`${path}: ${(error as Error).message}`)
     }
   }
   throw new Error(reasons.length > 0 ? reasons.join("; ") : "there is no nats-server in its folders")
