@@ -1,3 +1,4 @@
+import { once } from "node:events"
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { type Bus, openBus } from "../bus/bus.js"
@@ -10,6 +11,7 @@ import { VERSION } from "../node/version.js"
 import { watchFiles } from "../node/watch.js"
 import type { LogLevel } from "../telemetry/log.js"
 import { type RunningTelemetry, startTelemetry } from "../telemetry/setup.js"
+import type { ViewOptions } from "./view.js"
 
 /** Options of `murmur up`. */
 export interface UpOptions {
@@ -50,14 +52,14 @@ class Running {
  */
 export async function up(paths: string[], options: UpOptions): Promise<void> {
   const running = new Running()
-  const stopped = untilStopped()
+  const stopping = stopSignal()
   try {
-    const started = await start(paths.length > 0 ? paths : defaultPaths(), options, running)
+    const started = await start(paths.length > 0 ? paths : defaultPaths(), options, running, stopping)
     announce(started, options)
     const view = options.json ? undefined : await import("./view.js")
-    const closeView = view?.startView(started.bus, process.stdout)
+    const closeView = view?.startView(started.bus, process.stdout, viewOptions(started, options))
     if (closeView !== undefined) running.add("view", closeView)
-    await stopped
+    if (!stopping.aborted) await once(stopping, "abort")
   } finally {
     await running.stop((what, error) => {
       process.stderr.write(`murmur: cannot stop the ${what}: ${String(error)}\n`)
@@ -73,10 +75,15 @@ interface Started {
   readonly http: HttpServer | undefined
 }
 
-async function start(paths: readonly string[], options: UpOptions, running: Running): Promise<Started> {
+async function start(
+  paths: readonly string[],
+  options: UpOptions,
+  running: Running,
+  stopping: AbortSignal,
+): Promise<Started> {
   const loader = new Loader(paths)
   const hosted = await loader.load()
-  const server = await findServer(options, running)
+  const server = await findServer(options, running, stopping)
   const nodeId = process.env.MURMUR_NODE_ID
   const telemetry = await startTelemetry({
     serviceName: "murmur",
@@ -107,7 +114,7 @@ async function start(paths: readonly string[], options: UpOptions, running: Runn
 }
 
 /** The server that was named, or the one of this folder: started, or joined when it runs. */
-async function findServer(options: UpOptions, running: Running): Promise<{ url: string }> {
+async function findServer(options: UpOptions, running: Running, stopping: AbortSignal): Promise<{ url: string }> {
   if (options.nats !== undefined) return { url: options.nats }
   const { startLocalServer } = await import("../bus/server/index.js")
   const { progressPrinter } = await import("./progress.js")
@@ -117,8 +124,15 @@ async function findServer(options: UpOptions, running: Running): Promise<{ url: 
     ...(options.natsPort !== undefined && { port: options.natsPort }),
     ...(options.natsServer !== undefined && { bin: options.natsServer }),
     onProgress: progress.show,
+    signal: stopping,
   })
   progress.done()
+  server.onExit(({ reason, restarting }) => {
+    const then = restarting
+      ? "it is started again"
+      : "it is not started again; publishes wait. See nats-server.log, then restart"
+    process.stderr.write(`murmur: the nats-server has ended (${reason}); ${then}\n`)
+  })
   running.add("server", () => server.stop())
   return server
 }
@@ -186,26 +200,25 @@ function announce({ node, natsUrl, http }: Started, options: UpOptions): void {
     ["http", http?.url ?? "off"],
   ]
   const lines = rows.map(([name = "", value]) => `  ${name.padEnd(8)} ${value}`).join("\n")
-  process.stdout.write(`\nmurmur ${VERSION} is up\n${lines}\n\n${HINTS}\n\n`)
+  process.stdout.write(`\nmurmur ${VERSION} is up\n${lines}\n\nCtrl-C stops it.\n\n`)
 }
 
-const HINTS = `In another terminal:
-  npx murmur publish <type> --key <key> --data '{...}'   put an event on the bus
-  npx murmur tail                                        see events as they come
-  npx murmur trace <event-id>                            what an event led to
-  npx murmur agents                                      what runs, its lag and failures
-Ctrl-C stops it.`
+/** Commands that the view suggests must find this mesh: those run in the same folder do, unless it is elsewhere. */
+function viewOptions({ node, http }: Started, { nats, mesh }: UpOptions): ViewOptions {
+  const url = nats === undefined || nats.includes("@") ? "" : ` --nats ${nats}` // never a password
+  const flags = `${url}${mesh === "murmur" ? "" : ` --mesh ${mesh}`}`
+  const takesGithub = node.webhooks.some(({ endpoint }) => endpoint.path === "/hooks/github")
+  return { http: http?.url, flags, takesGithub: takesGithub && Boolean(process.env.GITHUB_WEBHOOK_SECRET) }
+}
 
-/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
-function untilStopped(): Promise<void> {
-  return new Promise((stop) => {
-    let asked = false
-    const onSignal = (): void => {
-      if (asked) process.exit(1)
-      asked = true
-      stop()
-    }
-    process.on("SIGINT", onSignal)
-    process.on("SIGTERM", onSignal)
-  })
+/** Aborted at the first SIGINT or SIGTERM; a second one ends the process at once. */
+function stopSignal(): AbortSignal {
+  const stopping = new AbortController()
+  const onSignal = (): void => {
+    if (stopping.signal.aborted) process.exit(1)
+    stopping.abort()
+  }
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+  return stopping.signal
 }
