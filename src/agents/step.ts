@@ -1,8 +1,8 @@
 import { type SealedEvent, seal } from "../bus/encode.js"
-import type { MurmurEvent, TraceContext } from "../bus/event.js"
+import type { EventDraft, MurmurEvent, TraceContext } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import { ensureError, errorCode, RetryableError } from "../errors.js"
-import type { Span, Telemetry } from "../telemetry/ports.js"
+import type { Attributes, Log, Span, Telemetry } from "../telemetry/ports.js"
 import { EmitGate, type StepContext } from "./context.js"
 import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
@@ -20,6 +20,8 @@ export interface StepPorts {
 /** How one attempt ended. */
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly error: Error; readonly attempt: Attempt }
 
+const OK: Outcome = { ok: true }
+
 /**
  * Runs single attempts of a handler agent's steps: handler, then outputs. An attempt that resolves has its outputs
  * stored; it never rejects.
@@ -28,6 +30,9 @@ export class StepRunner {
   readonly #gate: EmitGate
   readonly #handle: (event: MurmurEvent, ctx: StepContext) => Promise<void> | void
   readonly #spanName: string
+  readonly #log: Log
+  /** Made once: a step has no time to make labels. */
+  readonly #labels: { readonly ok: Attributes; readonly error: Attributes }
 
   constructor(
     private readonly agent: AgentDefinition & { behaviour: { kind: "handle" } },
@@ -37,63 +42,57 @@ export class StepRunner {
     this.#gate = new EmitGate(agent.name, agent.emits)
     this.#handle = agent.behaviour.handle
     this.#spanName = `process ${agent.name}`
+    this.#log = agentLog(ports.telemetry.log, agent.name)
+    this.#labels = { ok: { agent: agent.name, outcome: "ok" }, error: { agent: agent.name, outcome: "error" } }
   }
 
   /** @param stopping aborted when the node cannot wait any longer */
   async attempt(event: MurmurEvent, attempt: number, stopping: AbortSignal): Promise<Outcome> {
     const began = Date.now()
     const { tracing, metrics } = this.ports.telemetry
-    const span = tracing.start(this.#spanName, {
-      kind: "consumer",
-      parent: event.trace,
-      ...(tracing.enabled && { attributes: this.#attributes(event, attempt) }),
-    })
-    let outcome: Outcome
+    const span = tracing.enabled ? this.#span(event, attempt) : undefined
+    let outcome: Outcome = OK
     try {
-      const outputs = await span.run(() => this.#handleEvent(event, attempt, span, stopping))
-      await this.#publish(outputs)
-      outcome = { ok: true }
+      const outputs = await this.#outputsOf(event, attempt, span, stopping)
+      if (outputs.length > 0) await this.#publish(outputs)
     } catch (thrown) {
       const error = ensureError(thrown)
-      span.fail(error)
+      span?.fail(error)
       const durationMs = Date.now() - began
       const at = new Date(began).toISOString()
       outcome = { ok: false, error, attempt: { at, durationMs, code: errorCode(error), message: error.message } }
     }
-    span.end()
+    span?.end()
     if (metrics.enabled) {
-      const labels = { agent: this.agent.name, outcome: outcome.ok ? "ok" : "error" }
+      const labels = outcome.ok ? this.#labels.ok : this.#labels.error
       metrics.duration("murmur.step.duration", (Date.now() - began) / 1_000, labels)
     }
     return outcome
   }
 
-  async #handleEvent(event: MurmurEvent, attempt: number, span: Span, stopping: AbortSignal): Promise<SealedEvent[]> {
-    const outputs: SealedEvent[] = []
-    const clock = new StepClock(this.agent, stopping)
-    let open = true
-    const ctx: StepContext = {
-      agent: this.agent.name,
-      key: event.key,
-      attempt,
-      get signal() {
-        return clock.signal
-      },
-      log: agentLog(this.ports.telemetry.log, this.agent.name),
-      emit: (draft) => {
-        if (!open)
-          throw new RetryableError(`"${this.agent.name}" emitted after its step had ended`, { code: "EMIT_LATE" })
-        outputs.push(this.#output(this.#gate.check(draft), event, outputs.length, span.context))
-      },
-    }
+  #span(event: MurmurEvent, attempt: number): Span {
+    const attributes = this.#attributes(event, attempt)
+    return this.ports.telemetry.tracing.start(this.#spanName, { kind: "consumer", parent: event.trace, attributes })
+  }
+
+  /** What the handler emits. @returns a promise only where the handler does: most steps end where they begin */
+  #outputsOf(
+    event: MurmurEvent,
+    attempt: number,
+    span: Span | undefined,
+    stopping: AbortSignal,
+  ): readonly SealedEvent[] | Promise<readonly SealedEvent[]> {
+    const step = new Step(event, attempt, this.agent, this.#log, stopping, (draft, position) =>
+      this.#output(this.#gate.check(draft), event, position, span === undefined ? event.trace : span.context),
+    )
+    let running: Promise<void> | undefined
     try {
-      const running = this.#handle(event, ctx)
-      if (running !== undefined) await Promise.race([running, clock.expired()])
+      running =
+        (span === undefined ? this.#handle(event, step) : span.run(() => this.#handle(event, step))) ?? undefined
     } finally {
-      open = false
-      clock.stop()
+      if (running === undefined) step.end()
     }
-    return outputs
+    return running === undefined ? step.outputs : step.within(running)
   }
 
   #output(
@@ -103,19 +102,17 @@ export class StepRunner {
     trace: TraceContext | undefined,
   ): SealedEvent {
     const id = derivedId(this.agent.name, cause.key ?? "", cause.id, position)
-    return seal({ ...draft, id }, { mesh: this.ports.bus.names.mesh, producer: this.agent.name, cause, trace })
+    return seal(draft, { mesh: this.ports.bus.names.mesh, producer: this.agent.name, cause, trace }, id)
   }
 
   /** One connection keeps the order of what is sent, so several outputs need not wait for one another. */
-  async #publish(outputs: readonly SealedEvent[]): Promise<void> {
-    if (outputs.length === 0) return
+  #publish(outputs: readonly SealedEvent[]): Promise<unknown> {
     this.stats.emitted += outputs.length
-    const { tracing } = this.ports.telemetry
-    if (outputs.length === 1 && outputs[0] !== undefined && !tracing.enabled) {
-      await this.ports.bus.publisher.store(outputs[0])
-      return
-    }
-    await Promise.all(outputs.map((output) => this.#send(output)))
+    const [first] = outputs
+    if (this.ports.telemetry.tracing.enabled) return Promise.all(outputs.map((output) => this.#send(output)))
+    const { publisher } = this.ports.bus
+    if (outputs.length === 1 && first !== undefined) return publisher.store(first)
+    return Promise.all(outputs.map((output) => publisher.store(output)))
   }
 
   async #send(output: SealedEvent): Promise<void> {
@@ -150,47 +147,78 @@ export class StepRunner {
   }
 }
 
-/** The time that one attempt has. Timer and signal are made only when somebody looks: most steps are over before. */
-class StepClock {
-  readonly #controller = new AbortController()
+/** One attempt while it runs: the context that its handler is given, and the time that it has. */
+class Step implements StepContext {
+  readonly agent: string
+  readonly key: string | undefined
+  readonly outputs: SealedEvent[] = []
+  #open = true
+  /** Controller, timer and promise are made only when somebody looks: most steps are over before. */
+  #controller: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
   #reject: ((error: Error) => void) | undefined
 
   constructor(
-    private readonly agent: AgentDefinition,
+    event: MurmurEvent,
+    readonly attempt: number,
+    private readonly definition: AgentDefinition,
+    readonly log: Log,
     private readonly stopping: AbortSignal,
-  ) {}
+    private readonly seal: (draft: EventDraft, position: number) => SealedEvent,
+  ) {
+    this.agent = definition.name
+    this.key = event.key
+  }
 
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
     return this.#controller.signal
   }
 
-  /** Rejects when the time is up or the node stops. Never resolves. */
-  expired(): Promise<never> {
-    return new Promise<never>((_, reject) => {
+  /** A function of its own, so that a handler may take it out of its context. */
+  readonly emit = (draft: EventDraft): void => {
+    if (!this.#open) {
+      throw new RetryableError(`"${this.agent}" emitted after its step had ended`, { code: "EMIT_LATE" })
+    }
+    this.outputs.push(this.seal(draft, this.outputs.length))
+  }
+
+  /** Waits for the handler, as long as its time and the node allow. */
+  async within(running: Promise<void>): Promise<readonly SealedEvent[]> {
+    const expired = new Promise<never>((_, reject) => {
       this.#reject = reject
-      this.#timer = setTimeout(() => this.#abort(this.#tooSlow()), this.agent.stepTimeoutMs)
-      if (this.stopping.aborted) this.#onStop()
-      else this.stopping.addEventListener("abort", this.#onStop, { once: true })
     })
+    this.#timer = setTimeout(() => this.#abort(this.#tooSlow()), this.definition.stepTimeoutMs)
+    const onStop = (): void => this.#abort(this.#stopped())
+    if (this.stopping.aborted) onStop()
+    else this.stopping.addEventListener("abort", onStop, { once: true })
+    try {
+      await Promise.race([running, expired])
+    } finally {
+      this.end()
+      clearTimeout(this.#timer)
+      this.stopping.removeEventListener("abort", onStop)
+    }
+    return this.outputs
   }
 
-  stop(): void {
-    clearTimeout(this.#timer)
-    this.stopping.removeEventListener("abort", this.#onStop)
-  }
-
-  #onStop = (): void => {
-    this.#abort(new RetryableError(`"${this.agent.name}" was stopped in a step`, { code: "STEP_STOPPED" }))
+  /** Nothing may be emitted any more. */
+  end(): void {
+    this.#open = false
   }
 
   #abort(error: Error): void {
+    this.#controller ??= new AbortController()
     this.#controller.abort(error)
     this.#reject?.(error)
   }
 
+  #stopped(): Error {
+    return new RetryableError(`"${this.agent}" was stopped in a step`, { code: "STEP_STOPPED" })
+  }
+
   #tooSlow(): Error {
-    const message = `A step of "${this.agent.name}" took longer than ${this.agent.stepTimeoutMs} ms (stepTimeoutMs)`
+    const message = `A step of "${this.agent}" took longer than ${this.definition.stepTimeoutMs} ms (stepTimeoutMs)`
     return new RetryableError(message, { code: "STEP_TIMEOUT" })
   }
 }

@@ -1,10 +1,10 @@
 import type { Msg, MsgHdrs, NatsConnection, Subscription } from "@nats-io/transport-node"
-import { MurmurError } from "../errors.js"
-import { publishError, type StreamAck, transient } from "./publish-errors.js"
+import { ensureError, MurmurError } from "../errors.js"
+import { publishError, readReply, type StreamAck, transient } from "./publish-errors.js"
 
 /** Bounds and delays of the multiplexer. */
 export interface MultiplexerOptions {
-  /** After this long without an answer a message is sent again, in milliseconds. Default 3_000. */
+  /** After this long without an answer a message is sent again, in milliseconds; then after twice as long. Default 3_000. */
   readonly attemptTimeoutMs?: number
   /** How many messages may wait for their ack. More is refused with `PUBLISH_OVERLOAD`. Default 65_536. */
   readonly waitingMax?: number
@@ -24,14 +24,20 @@ interface Waiter {
 
 const SWEEP_MS = 100
 const BACKOFF_MS_MAX = 2_000
+/** Repeats of what nobody answers must not be what keeps a slow server slow. */
+const ATTEMPT_TIMEOUT_MS_MAX = 30_000
+/** Headers count as payload. Ours are far below this, so most messages are not measured. */
+const HEADER_BYTES_MAX = 4_096
 
 /**
  * Publishes into streams with one inbox subscription, a map of waiters and one sweep timer for all of them: the same
  * acked guarantee as a request per message, at several times the rate.
  *
  * A message is sent until the server stores or refuses it. The client drops what is published while disconnected, so
- * on each reconnect everything that waits is sent again, in the order in which it came; ids or fences make the repeat
- * harmless. Only `close()` or the caller's own timeout leaves an outcome unknown.
+ * nothing is sent then, and on each reconnect everything that waits is sent again, in the order in which it came; ids or
+ * fences make the repeat harmless. While a stream does not answer (no leader, too much at once), what comes later for
+ * it waits behind what came first. Only `close()`, a closed connection or the caller's own timeout leaves an outcome
+ * unknown.
  */
 export class AckMultiplexer {
   readonly #connection: NatsConnection
@@ -40,8 +46,12 @@ export class AckMultiplexer {
   readonly #waiters = new Map<string, Waiter>()
   readonly #attemptTimeoutMs: number
   readonly #waitingMax: number
+  /** Streams that do not take messages at the moment, and when what waits for them is sent again. */
+  readonly #held = new Map<string, number>()
+  #bytesMax = Number.POSITIVE_INFINITY
   #next = 0
   #sweep: NodeJS.Timeout | undefined
+  #suspended = false
   #closed = false
 
   constructor(connection: NatsConnection, inbox: string, options: MultiplexerOptions = {}) {
@@ -50,6 +60,7 @@ export class AckMultiplexer {
     this.#attemptTimeoutMs = options.attemptTimeoutMs ?? 3_000
     this.#waitingMax = options.waitingMax ?? 65_536
     this.#subscription = connection.subscribe(`${inbox}.*`, { callback: (error, msg) => this.#onReply(error, msg) })
+    void connection.closed().then(() => this.close())
   }
 
   /** How many messages wait for their ack. */
@@ -70,20 +81,29 @@ export class AckMultiplexer {
     headers?: MsgHdrs,
     timeoutMs = Number.POSITIVE_INFINITY,
   ): Promise<StreamAck> {
-    const refusal = this.#refusal(subject, payload)
+    const refusal = this.#refusal(subject, payload, headers)
     if (refusal !== undefined) return Promise.reject(refusal)
     return new Promise<StreamAck>((resolve, reject) => {
       const token = (this.#next++).toString(36)
       const giveUpAt = Date.now() + timeoutMs
       const waiter: Waiter = { subject, payload, headers, resolve, reject, giveUpAt, resendAt: 0, attempts: 0 }
       this.#waiters.set(token, waiter)
-      this.#transmit(token, waiter)
       this.#sweep ??= setInterval(() => this.#resendOverdue(), SWEEP_MS)
+      const heldUntil = this.#held.size === 0 ? undefined : this.#held.get(streamOf(subject))
+      if (heldUntil === undefined) this.#transmit(token, waiter)
+      else waiter.resendAt = heldUntil
     })
+  }
+
+  /** Sends nothing until {@link resendAll}: the connection is lost. */
+  suspend(): void {
+    this.#suspended = true
   }
 
   /** Sends everything that waits again, in order. Called on each reconnect. */
   resendAll(): void {
+    this.#suspended = false
+    this.#held.clear()
     for (const [token, waiter] of this.#waiters) this.#transmit(token, waiter)
   }
 
@@ -99,21 +119,19 @@ export class AckMultiplexer {
     }
   }
 
-  /** Fails what still waits (outcome unknown) and ends the subscription. */
+  /** Fails what still waits (outcome unknown) and ends the subscription. May be called twice. */
   close(): void {
     this.#closed = true
     for (const [token, waiter] of this.#waiters) this.#settle(token, () => waiter.reject(closedError()))
-    if (!this.#subscription.isClosed()) this.#subscription.unsubscribe()
+    if (!this.#connection.isClosed() && !this.#subscription.isClosed()) this.#subscription.unsubscribe()
   }
 
-  #refusal(subject: string, payload: Uint8Array): MurmurError | undefined {
+  #refusal(subject: string, payload: Uint8Array, headers: MsgHdrs | undefined): MurmurError | undefined {
     if (this.#closed || this.#connection.isClosed()) return closedError()
-    const bytesMax = this.#connection.info?.max_payload ?? Number.POSITIVE_INFINITY
-    if (payload.length > bytesMax) {
-      return new MurmurError(
-        `Cannot publish to "${subject}": the event has ${payload.length} bytes, the server takes at most ${bytesMax}. Put large data elsewhere and publish a reference`,
-        { code: "EVENT_TOO_LARGE", details: { bytes: payload.length, bytesMax } },
-      )
+    this.#bytesMax = this.#connection.info?.max_payload ?? this.#bytesMax // unknown while disconnected
+    if (payload.length > this.#bytesMax - HEADER_BYTES_MAX) {
+      const bytes = payload.length + headerBytes(headers)
+      if (bytes > this.#bytesMax) return tooLargeError(subject, bytes, this.#bytesMax)
     }
     if (this.#waiters.size < this.#waitingMax) return undefined
     return new MurmurError(
@@ -123,10 +141,25 @@ export class AckMultiplexer {
   }
 
   #transmit(token: string, waiter: Waiter): void {
+    if (this.#suspended) return
+    const timeoutMs = this.#attemptTimeoutMs * 2 ** Math.min(waiter.attempts, 10)
+    waiter.resendAt = Date.now() + Math.min(timeoutMs, Math.max(ATTEMPT_TIMEOUT_MS_MAX, this.#attemptTimeoutMs))
     waiter.attempts += 1
-    waiter.resendAt = Date.now() + this.#attemptTimeoutMs
     const options = { reply: `${this.#inbox}.${token}`, ...(waiter.headers && { headers: waiter.headers }) }
-    this.#connection.publish(waiter.subject, waiter.payload, options)
+    try {
+      this.#connection.publish(waiter.subject, waiter.payload, options)
+    } catch (thrown) {
+      this.#settle(token, () => waiter.reject(this.#unsendable(waiter, ensureError(thrown))))
+    }
+  }
+
+  /** What the client itself does not send: too large for the server that it is on now, or nothing at all any more. */
+  #unsendable({ subject, payload, headers }: Waiter, cause: Error): MurmurError {
+    if (this.#connection.isClosed()) return closedError()
+    const bytes = payload.length + headerBytes(headers)
+    const bytesMax = this.#connection.info?.max_payload ?? bytes
+    if (bytes > bytesMax) return tooLargeError(subject, bytes, bytesMax)
+    return new MurmurError(`Cannot publish to "${subject}": ${cause.message}`, { code: "PUBLISH_REFUSED", cause })
   }
 
   #resendOverdue(): void {
@@ -135,6 +168,7 @@ export class AckMultiplexer {
       if (waiter.giveUpAt <= now) this.#settle(token, () => waiter.reject(timeoutError(waiter)))
       else if (waiter.resendAt <= now) this.#transmit(token, waiter)
     }
+    for (const [stream, until] of this.#held) if (until <= now) this.#held.delete(stream)
   }
 
   #onReply(error: Error | null, msg: Msg): void {
@@ -142,14 +176,22 @@ export class AckMultiplexer {
     const token = msg.subject.slice(this.#inbox.length + 1)
     const waiter = this.#waiters.get(token)
     if (waiter === undefined) return
-    const reply = readReply(msg)
+    const reply = readReply(msg.data)
+    if (reply === undefined) return // not from a server: the answer is still to come
     if ("seq" in reply) {
       this.#settle(token, () => waiter.resolve(reply))
     } else if (transient(reply)) {
-      waiter.resendAt = Date.now() + Math.min(BACKOFF_MS_MAX, 50 * 2 ** Math.min(waiter.attempts, 10))
+      this.#hold(waiter)
     } else {
       this.#settle(token, () => waiter.reject(publishError(waiter.subject, reply)))
     }
+  }
+
+  /** Sends a message again in a while, and what comes later for its stream not before. */
+  #hold(waiter: Waiter): void {
+    waiter.resendAt = Date.now() + Math.min(BACKOFF_MS_MAX, 50 * 2 ** Math.min(waiter.attempts, 10))
+    const stream = streamOf(waiter.subject)
+    this.#held.set(stream, Math.max(waiter.resendAt, this.#held.get(stream) ?? 0))
   }
 
   #settle(token: string, outcome: () => void): void {
@@ -162,17 +204,24 @@ export class AckMultiplexer {
   }
 }
 
-/** The server's answer: an ack, or an error with NATS's own numbers. No responders (503) means no stream took it. */
-function readReply(msg: Msg): StreamAck | { code: number; errCode: number; description: string } {
-  if (msg.data.length === 0) return { code: 503, errCode: 0, description: "no stream answered" }
-  const reply = JSON.parse(Buffer.from(msg.data.buffer, msg.data.byteOffset, msg.data.byteLength).toString()) as {
-    seq?: number
-    duplicate?: boolean
-    error?: { code: number; err_code?: number; description?: string }
+/** `<mesh>.<kind>`: each kind of subject is one stream. */
+function streamOf(subject: string): string {
+  return subject.slice(0, subject.indexOf(".", subject.indexOf(".") + 1))
+}
+
+function headerBytes(headers: MsgHdrs | undefined): number {
+  let bytes = 0
+  for (const name of headers?.keys() ?? []) {
+    for (const value of headers?.values(name) ?? []) bytes += Buffer.byteLength(`${name}: ${value}\r\n`)
   }
-  if (reply.error === undefined) return { seq: reply.seq ?? 0, duplicate: reply.duplicate === true }
-  const { code, err_code: errCode = 0, description = "" } = reply.error
-  return { code, errCode, description }
+  return bytes === 0 ? 0 : bytes + Buffer.byteLength("NATS/1.0\r\n\r\n")
+}
+
+function tooLargeError(subject: string, bytes: number, bytesMax: number): MurmurError {
+  return new MurmurError(
+    `Cannot publish to "${subject}": the event has ${bytes} bytes, the server takes at most ${bytesMax}. Put large data elsewhere and publish a reference`,
+    { code: "EVENT_TOO_LARGE", details: { bytes, bytesMax } },
+  )
 }
 
 function closedError(): MurmurError {

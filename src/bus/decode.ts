@@ -115,7 +115,8 @@ const STRUCTURED_START = Buffer.from('{"specversion":')
 
 /** A plain `nats pub` of a CloudEvent has no header; what begins like one is read as one. It also spares the hot path its headers. */
 function looksStructured(data: Uint8Array): boolean {
-  return STRUCTURED_START.equals(data.subarray(0, STRUCTURED_START.length))
+  for (let at = 0; at < STRUCTURED_START.length; at++) if (data[at] !== STRUCTURED_START[at]) return false
+  return true
 }
 
 function binaryEnvelope(message: StoredMessage, contentType: string): Record<string, unknown> {
@@ -155,8 +156,9 @@ function contradiction(envelope: Envelope, subject: string, parts: SubjectParts)
   if (envelope.type !== parts.type) {
     return `the envelope says type "${envelope.type}", the subject says "${parts.type}"`
   }
+  if (envelope.subject === undefined || envelope.subject === parts.key) return undefined
   const keyToken = subject.split(".", 6)[5] ?? ""
-  if (envelope.subject !== undefined && encodeKey(envelope.subject) !== keyToken) {
+  if (encodeKey(envelope.subject) !== keyToken) {
     return `the envelope says key "${envelope.subject}", the subject says "${keyToken}"`
   }
   return undefined

@@ -20,9 +20,12 @@ export interface Provenance {
 /** An event that has its whole envelope and waits to be stored. */
 export type SealedEvent<T = unknown> = Omit<MurmurEvent<T>, "seq">
 
-/** Completes a draft to an event. */
-export function seal<T>(draft: EventDraft<T>, from: Provenance): SealedEvent<T> {
-  const id = draft.id ?? freshId()
+/**
+ * Completes a draft to an event.
+ *
+ * @param id overrides the draft's own; default: that one, else a fresh one
+ */
+export function seal<T>(draft: EventDraft<T>, from: Provenance, id = draft.id ?? freshId()): SealedEvent<T> {
   const cause = from.cause
   return {
     id,

@@ -90,6 +90,6 @@ export function toCloudEvent(event: Omit<MurmurEvent, "seq" | "producer">): Clou
     json.traceparent = event.trace.traceparent
     if (event.trace.tracestate !== undefined) json.tracestate = event.trace.tracestate
   }
-  for (const [name, value] of Object.entries(event.extensions)) json[name] ??= value
+  for (const name in event.extensions) json[name] ??= event.extensions[name]
   return json
 }

@@ -1,4 +1,4 @@
-import { createHash, randomFillSync } from "node:crypto"
+import { hash, randomFillSync } from "node:crypto"
 
 const pool = Buffer.allocUnsafe(16 * 256)
 let poolAt = pool.length
@@ -28,5 +28,5 @@ export function derivedId(...parts: readonly (string | number)[]): string {
     const value = String(part)
     text += `${value.length}:${value}`
   }
-  return createHash("sha256").update(text).digest("base64url").slice(0, 22)
+  return hash("sha256", text, "base64url").slice(0, 22)
 }

@@ -23,7 +23,11 @@ export interface SubjectParts {
 }
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
-const TYPE_TOKEN = /^[A-Za-z0-9_-]+$/
+const TYPE = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/
+/** Mesh, producer, key and type. The server stores any tokens, a literal "*" too: what could never have been published by us does not fit. */
+const PUBLISHED = /^([^.]+)\.ev\.([a-z0-9][a-z0-9_-]{0,63})\.([^.]+)\.([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)$/
+const STORED =
+  /^([^.]+)\.ev\.\d{1,2}\.\d{1,2}\.([a-z0-9][a-z0-9_-]{0,63})\.([^.]+)\.([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)$/
 const PATTERN = /^(?:(?:[A-Za-z0-9_-]+|\*)\.)*(?:[A-Za-z0-9_-]+|\*|>)$/
 const TYPE_LENGTH_MAX = 200
 const KEY_TOKEN_BYTES_MAX = 200
@@ -48,8 +52,7 @@ export function checkName(name: string, what: string): string {
 }
 
 function isType(type: string): boolean {
-  if (typeof type !== "string" || type.length > TYPE_LENGTH_MAX) return false
-  return type.split(".").every((token) => TYPE_TOKEN.test(token))
+  return typeof type === "string" && type.length <= TYPE_LENGTH_MAX && TYPE.test(type)
 }
 
 /** @throws MurmurError `EVENT_TYPE` when `type` cannot be the end of a subject */
@@ -184,22 +187,17 @@ export class MeshNames {
 
   /** Reads a published subject. @throws MurmurError `SUBJECT` or `KEY_TOKEN` */
   parsePublished(subject: string): SubjectParts {
-    return this.#parse(subject, 2)
+    return this.#parse(subject, PUBLISHED)
   }
 
   /** Reads a stored subject. @throws MurmurError `SUBJECT` or `KEY_TOKEN` */
   parseStored(subject: string): SubjectParts {
-    return this.#parse(subject, 4)
+    return this.#parse(subject, STORED)
   }
 
-  #parse(subject: string, producerAt: 2 | 4): SubjectParts {
-    const tokens = subject.split(".")
-    const [mesh, ev] = tokens
-    const [producer = "", keyToken = ""] = tokens.slice(producerAt)
-    const type = tokens.slice(producerAt + 2).join(".")
-    const partitions = tokens.slice(2, producerAt).every((token) => /^\d{1,2}$/.test(token))
-    // The server stores any tokens, a literal "*" too: what could never have been published by us is refused here.
-    if (mesh !== this.mesh || ev !== "ev" || !partitions || !NAME.test(producer) || keyToken === "" || !isType(type)) {
+  #parse(subject: string, form: RegExp): SubjectParts {
+    const [, mesh, producer = "", keyToken = "", type = ""] = form.exec(subject) ?? []
+    if (mesh !== this.mesh || type.length > TYPE_LENGTH_MAX) {
       throw new MurmurError(`Cannot read the subject "${subject}": it is not an event of mesh "${this.mesh}"`, {
         code: "SUBJECT",
         details: { subject },
