@@ -145,9 +145,10 @@ export class AckMultiplexer {
     const timeoutMs = this.#attemptTimeoutMs * 2 ** Math.min(waiter.attempts, 10)
     waiter.resendAt = Date.now() + Math.min(timeoutMs, Math.max(ATTEMPT_TIMEOUT_MS_MAX, this.#attemptTimeoutMs))
     waiter.attempts += 1
-    const options = { reply: `${this.#inbox}.${token}`, ...(waiter.headers && { headers: waiter.headers }) }
+    const { subject, payload, headers } = waiter
+    const reply = `${this.#inbox}.${token}`
     try {
-      this.#connection.publish(waiter.subject, waiter.payload, options)
+      this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers })
     } catch (thrown) {
       this.#settle(token, () => waiter.reject(this.#unsendable(waiter, ensureError(thrown))))
     }
@@ -209,12 +210,9 @@ function streamOf(subject: string): string {
   return subject.slice(0, subject.indexOf(".", subject.indexOf(".") + 1))
 }
 
+/** The client's headers can be encoded, which its types do not say. */
 function headerBytes(headers: MsgHdrs | undefined): number {
-  let bytes = 0
-  for (const name of headers?.keys() ?? []) {
-    for (const value of headers?.values(name) ?? []) bytes += Buffer.byteLength(`${name}: ${value}\r\n`)
-  }
-  return bytes === 0 ? 0 : bytes + Buffer.byteLength("NATS/1.0\r\n\r\n")
+  return (headers as { encode?: () => Uint8Array } | undefined)?.encode?.().length ?? 0
 }
 
 function tooLargeError(subject: string, bytes: number, bytesMax: number): MurmurError {

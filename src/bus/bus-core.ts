@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises"
 import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { createInbox, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node"
 import { type Log, silentLog } from "../telemetry/ports.js"
@@ -7,6 +8,8 @@ import type { EventDraft } from "./event.js"
 import type { Link } from "./link.js"
 import { type BulkOptions, type PublishAck, Publisher, type PublishOptions } from "./publisher.js"
 import { MeshNames } from "./subjects.js"
+
+const FLUSH_MS_MAX = 2_000
 
 /** Which mesh, on which servers. */
 export interface BusOptions extends ConnectionOptions {
@@ -29,7 +32,7 @@ export class BusCore {
 
   /** Use `openBusCore` or `openBus`. */
   constructor(link: Link, options: BusOptions) {
-    this.names = new MeshNames(options.mesh ?? "murmur")
+    this.names = namesOf(options)
     this.link = link
     this.log = options.log ?? silentLog
     this.publisher = new Publisher(link.connection, createInbox(), this.names)
@@ -77,9 +80,17 @@ export class BusCore {
     return bucket
   }
 
-  /** Closes the connection. Publishes that still wait fail with `BUS_CLOSED`; what was sent is flushed first. */
+  /**
+   * Closes the connection. Publishes that still wait fail with `BUS_CLOSED`; what was sent is flushed first, unless the
+   * server does not answer.
+   */
   async close(): Promise<void> {
-    if (!this.link.connection.isClosed() && this.#connected) await this.link.connection.flush().catch(() => {})
+    if (this.connected) {
+      const enough = new AbortController()
+      const flushed = this.link.connection.flush().catch(() => {})
+      await Promise.race([flushed, delay(FLUSH_MS_MAX, undefined, { signal: enough.signal }).catch(() => {})])
+      enough.abort()
+    }
     this.publisher.close()
     await this.link.connection.close()
   }
@@ -88,6 +99,7 @@ export class BusCore {
     for await (const status of connection.status()) {
       if (status.type === "disconnect") {
         this.#connected = false
+        this.publisher.suspend()
         this.log.warn({ server: status.server }, "lost the connection to NATS; publishes wait")
       } else if (status.type === "reconnect") {
         this.#connected = true
@@ -101,8 +113,14 @@ export class BusCore {
   }
 }
 
-/** Connects. @throws MurmurError as {@link connectNats} */
+/** @throws MurmurError `NAME_INVALID` */
+function namesOf(options: BusOptions): MeshNames {
+  return new MeshNames(options.mesh ?? "murmur")
+}
+
+/** Connects. @throws MurmurError `NAME_INVALID` for the mesh's name, and as {@link connectNats} */
 export async function openLink(options: BusOptions): Promise<Link> {
+  namesOf(options) // before there is a connection that somebody would have to close
   const connection = await connectNats(options)
   const manager = await jetstreamManager(connection, { checkAPI: false })
   return { connection, manager, client: jetstream(connection) }

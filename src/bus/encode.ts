@@ -1,3 +1,4 @@
+import { ensureError, MurmurError } from "../errors.js"
 import type { EventDraft, MurmurEvent, TraceContext, Trust } from "./event.js"
 import { toCloudEvent } from "./event.js"
 import { freshId } from "./ids.js"
@@ -46,7 +47,14 @@ export function seal<T>(draft: EventDraft<T>, from: Provenance, id = draft.id ??
 
 const NO_EXTENSIONS: Readonly<Record<string, never>> = Object.freeze({})
 
-/** The payload of an event in structured mode. */
+/** The payload of an event in structured mode. @throws MurmurError `EVENT_DATA` for data that JSON cannot hold */
 export function encode(event: SealedEvent): Uint8Array {
-  return Buffer.from(JSON.stringify(toCloudEvent(event)))
+  try {
+    return Buffer.from(JSON.stringify(toCloudEvent(event)))
+  } catch (cause) {
+    throw new MurmurError(
+      `Cannot encode an event "${event.type}": its data must be JSON, but ${ensureError(cause).message}`,
+      { code: "EVENT_DATA", details: { type: event.type }, cause },
+    )
+  }
 }

@@ -15,12 +15,44 @@ export interface StreamRefusal {
 
 /** Wrong last sequence: 10071, and in a cluster also 10164. */
 const FENCE = new Set([10071, 10164])
-/** No room: maximum messages or bytes with discard new, or the store's own limit. */
-const FULL = new Set([10077, 10023, 10047])
+/** No room in the server: its memory or disk, or what the account may use. */
+const NO_ROOM = new Set([10023, 10047])
+/** The store did not take it: a limit with discard new, or a store that is being closed or does not work. */
+const STORE_FAILED = 10077
 
-/** Whether the same message may be taken a moment later: no leader yet, no responders, the server is starting. */
+/** No room: a limit of the stream with discard new, or the store's own limit. */
+function full({ errCode, description }: StreamRefusal): boolean {
+  return NO_ROOM.has(errCode) || (errCode === STORE_FAILED && /\bmaximum\b|exceeded/.test(description))
+}
+
+/**
+ * Whether the same message may be taken a moment later: no leader yet, no responders, the server starts or stops (503),
+ * or more messages wait for the stream than it buffers (429).
+ */
 export function transient(refusal: StreamRefusal): boolean {
-  return refusal.code === 503 && !FULL.has(refusal.errCode)
+  return refusal.code === 429 || (refusal.code === 503 && !full(refusal))
+}
+
+/**
+ * The server's answer to a publish: an ack, or a refusal with NATS's own numbers. No responders (503, without a body)
+ * means that no stream took it. `undefined` when no server wrote it.
+ */
+export function readReply(data: Uint8Array): StreamAck | StreamRefusal | undefined {
+  if (data.length === 0) return { code: 503, errCode: 0, description: "no stream answered" }
+  try {
+    const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
+    const { error, seq, duplicate } = JSON.parse(text) as Reply
+    if (error === undefined) return typeof seq === "number" ? { seq, duplicate: duplicate === true } : undefined
+    return { code: error.code ?? 0, errCode: error.err_code ?? 0, description: error.description ?? "" }
+  } catch {
+    return undefined
+  }
+}
+
+interface Reply {
+  seq?: number
+  duplicate?: boolean
+  error?: { code?: number; err_code?: number; description?: string }
 }
 
 /** A refusal as an error whose code says what to do about it. */
@@ -32,7 +64,7 @@ export function publishError(subject: string, refusal: StreamRefusal): MurmurErr
       details,
     })
   }
-  if (FULL.has(refusal.errCode)) {
+  if (full(refusal)) {
     return new MurmurError(
       `Cannot publish to "${subject}": the stream is full (${refusal.description}). Raise its limits or free space`,
       { code: "STREAM_FULL", details },

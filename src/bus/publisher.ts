@@ -1,8 +1,10 @@
 import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node"
 import { MurmurError } from "../errors.js"
 import { AckMultiplexer, type MultiplexerOptions } from "./ack-multiplexer.js"
+import { checkDraft } from "./check-draft.js"
 import { encode, type Provenance, type SealedEvent, STRUCTURED, seal } from "./encode.js"
 import type { EventDraft } from "./event.js"
+import { pipelined } from "./pipelined.js"
 import type { StreamAck } from "./publish-errors.js"
 import type { MeshNames } from "./subjects.js"
 
@@ -51,8 +53,15 @@ export class Publisher {
     return this.#multiplexer.waiting
   }
 
-  /** Publishes one event. @throws as {@link AckMultiplexer.send} */
+  /**
+   * Publishes one event.
+   *
+   * @throws MurmurError `EVENT_TYPE`, `EVENT_ID`, `EVENT_TIME`, `EVENT_SOURCE`, `EVENT_EXTENSION`, `EVENT_DATA` (no JSON),
+   *   `NAME_INVALID`, `PUBLISH_OPTION`, and as {@link AckMultiplexer.send}
+   */
   async publish(draft: EventDraft, options: PublishOptions): Promise<PublishAck> {
+    checkDraft(draft)
+    checkTimeout(options.timeoutMs)
     return this.store(seal(draft, { ...options, mesh: this.names.mesh }), options.timeoutMs)
   }
 
@@ -64,8 +73,11 @@ export class Publisher {
   }
 
   /**
-   * Publishes many events, pipelined, and yields their acks in the order of the input. At most `inflightMax` wait at a
-   * time; the input is read no faster than that. Stops at the first refusal.
+   * Publishes many events, pipelined, and yields their acks in the order of the input, each as soon as it is there. At
+   * most `inflightMax` wait at a time; the input is read no faster than that. Stops at the first refusal; what was on its
+   * way then may be stored.
+   *
+   * @throws MurmurError `PUBLISH_OPTION`, and as {@link publish}
    */
   async *publishMany(
     drafts: Iterable<EventDraft> | AsyncIterable<EventDraft>,
@@ -77,15 +89,7 @@ export class Publisher {
         code: "PUBLISH_OPTION",
       })
     }
-    const inflight: Promise<PublishAck>[] = []
-    for await (const draft of drafts) {
-      const ack = this.publish(draft, options)
-      ack.catch(() => {}) // it is awaited below; an earlier refusal must not make this one unhandled
-      inflight.push(ack)
-      const first = inflight.length < inflightMax ? undefined : inflight.shift()
-      if (first !== undefined) yield await first
-    }
-    for (const ack of inflight) yield await ack
+    yield* pipelined(drafts, (draft) => this.publish(draft, options), inflightMax)
   }
 
   /**
@@ -125,6 +129,11 @@ export class Publisher {
   close(): void {
     this.#multiplexer.close()
   }
+}
+
+function checkTimeout(timeoutMs: number | undefined): void {
+  if (timeoutMs === undefined || timeoutMs > 0) return
+  throw new MurmurError(`Cannot publish: timeoutMs must be a number > 0, is ${timeoutMs}`, { code: "PUBLISH_OPTION" })
 }
 
 const HEADERS_START = `NATS/1.0\r\ncontent-type: ${STRUCTURED}\r\nNats-Msg-Id: `
