@@ -90,7 +90,12 @@ export class DeadLetters {
     const info = await streamInfo(link.manager, names.dead)
     if (info === undefined || info.state.messages === 0) return
     const token = agent === undefined ? "*" : checkName(agent, "agent")
-    const options: ReadOptions = { stream: names.dead, filter: `${names.mesh}.dead.${token}.>`, from: { seq: 1 }, signal }
+    const options: ReadOptions = {
+      stream: names.dead,
+      filter: `${names.mesh}.dead.${token}.>`,
+      from: { seq: 1 },
+      signal,
+    }
     yield* readHistory(link, { ...options, toSeq: info.state.last_seq })
   }
 }
@@ -132,7 +137,11 @@ export class DeadLetterRetry {
 
   async #check({ id, reason, agent }: DeadLetter): Promise<void> {
     if (reason === "malformed") {
-      throw refusal(id, "DEAD_MALFORMED", "what arrived was no event, and would not be one now. Mend who publishes it, then drop the letter")
+      throw refusal(
+        id,
+        "DEAD_MALFORMED",
+        "what arrived was no event, and would not be one now. Mend who publishes it, then drop the letter",
+      )
     }
     this.#catalogue ??= openBuckets(this.bus).then(({ catalogue }) => readAll(catalogue, CatalogueRecord))
     const record = (await this.#catalogue).find(({ kind, name }) => kind === "agent" && name === agent)

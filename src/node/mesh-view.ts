@@ -113,10 +113,11 @@ export function agentRecords({ catalogue }: MeshState): CatalogueRecord[] {
   return catalogue.filter(({ kind }) => kind === "agent")
 }
 
-/** What waits in each consumer of the mesh's events, by the consumer's name. One request for 256 of them. */
+/** What waits in each durable consumer of the mesh's events, by its name. One request for 256 of them. */
 export async function readConsumers(bus: BusCore): Promise<Map<string, ConsumerView>> {
   const consumers = new Map<string, ConsumerView>()
   for await (const info of bus.link.manager.consumers.list(bus.names.events)) {
+    if (info.config.durable_name === undefined) continue // somebody who reads history
     const { name, num_pending: pending, num_ack_pending: unacked, num_redelivered: redelivered } = info
     consumers.set(name, { name, pending, unacked, redelivered })
   }

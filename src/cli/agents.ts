@@ -1,0 +1,101 @@
+import type { BusCore } from "../bus/bus-core.js"
+import { requireAgent } from "../node/agent-control.js"
+import {
+  type AgentView,
+  agentView,
+  agentViews,
+  type ConsumerView,
+  consumersOf,
+  readConsumers,
+  readMesh,
+} from "../node/mesh-view.js"
+import type { Cli } from "./cli.js"
+import { withMesh } from "./connect.js"
+import type { Output, Style } from "./output.js"
+import { routeJson } from "./routes.js"
+import { printable } from "./text.js"
+
+/** `murmur agents [name]`: what runs, where, its lag and failures; or one agent in detail. */
+export async function agents(cli: Cli, [name]: [string?]): Promise<void> {
+  if (name !== undefined) return oneAgent(cli, name)
+  const views = await withMesh(cli.options, async (bus) => {
+    const [state, consumers] = await Promise.all([readMesh(bus), readConsumers(bus)])
+    return agentViews(state, consumers)
+  })
+  if (cli.options.json) return cli.out.json(views)
+  await cli.out.table(
+    ["name", "state", "nodes", "lag", "steps", "failures", "sessions", "blocked"],
+    views.map(({ name, state, nodes, lag, steps, failures, sessions, blocked }) => [
+      name,
+      state,
+      nodes.join(",") || "-",
+      lag,
+      steps,
+      failures,
+      sessions,
+      blocked ?? "-",
+    ]),
+  )
+}
+
+async function oneAgent(cli: Cli, name: string): Promise<void> {
+  const detail = await withMesh(cli.options, (bus) => readDetail(bus, name))
+  if (cli.options.json) return cli.out.json(detail)
+  await show(cli.out, detail)
+}
+
+type Detail = Awaited<ReturnType<typeof readDetail>>
+
+async function readDetail(bus: BusCore, name: string) {
+  const [state, consumers] = await Promise.all([readMesh(bus), readConsumers(bus)])
+  const record = requireAgent(name, state.catalogue)
+  const { on, emits, partitions, inflightMax, from, behaviour } = record
+  const own: readonly ConsumerView[] = consumersOf(record, consumers)
+  return {
+    ...agentView(state, record, consumers),
+    behaviour,
+    on,
+    emits,
+    partitions,
+    inflightMax,
+    from,
+    routes: state.table.routes.filter(({ agent }) => agent === name).map(routeJson),
+    consumers: own,
+    presence: state.nodes.flatMap(({ id, agents }) =>
+      agents.filter((agent) => agent.name === name).map((agent) => ({ node: id, ...agent })),
+    ),
+  }
+}
+
+const COLOURS: Readonly<Record<AgentView["state"], Style>> = { running: "green", paused: "yellow", stopped: "red" }
+
+async function show(out: Output, agent: Detail): Promise<void> {
+  const { state, description } = agent
+  await out.line(`${out.paint("bold", agent.name)}  ${out.paint(COLOURS[state], state)}`)
+  if (description !== null) await out.line(printable(description))
+  const facts: [string, string | number][] = [
+    ["reacts to", agent.on.join(", ") || "-"],
+    ["emits", agent.emits.join(", ") || "-"],
+    ["behaviour", agent.behaviour],
+    ["partitions", agent.partitions],
+    ["begins at", agent.from],
+    ["nodes", agent.nodes.join(", ") || "-"],
+    ["lag", agent.lag],
+    ["in flight", agent.inflight],
+    ["steps", agent.steps],
+    ["failures", `${agent.failures} (retried ${agent.retries}, given up ${agent.deadLetters})`],
+    ["sessions", agent.sessions],
+    ["blocked", agent.blocked ?? "-"],
+  ]
+  for (const [name, value] of facts) await out.line(`  ${name.padEnd(11)} ${printable(String(value))}`)
+  await out.line("\nroutes")
+  await out.table(
+    ["id", "pattern", "filter", "origin"],
+    agent.routes.map(({ id, pattern, filter, origin }) => [id, pattern, filter ? JSON.stringify(filter) : "-", origin]),
+  )
+  await out.line("\nconsumers")
+  await out.table(
+    ["name", "pending", "unacked", "redelivered"],
+    agent.consumers.map(({ name, pending, unacked, redelivered }) => [name, pending, unacked, redelivered]),
+  )
+}

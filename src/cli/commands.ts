@@ -1,0 +1,215 @@
+import type { Cli } from "./cli.js"
+import { jsonValue, pastTime, wholeNumber } from "./usage.js"
+
+/** One option of a command. */
+export interface OptionSpec {
+  /** With the placeholder of its value, if it takes one: `--key <key>`, `--all`. */
+  readonly flags: string
+  readonly description: string
+  readonly parse?: (text: string) => unknown
+  readonly required?: boolean
+}
+
+/** What a command's module exports. */
+type Action = (cli: Cli, args: never, options: never) => Promise<void>
+
+/** One command. Its module is loaded when it runs, and not before. */
+export interface CommandSpec {
+  /** One word, or two for a command of a group. */
+  readonly name: string
+  /** `<needed>`, `[optional]`, `[any-number...]`. */
+  readonly args?: string
+  readonly summary: string
+  readonly options?: readonly OptionSpec[]
+  readonly examples?: readonly string[]
+  readonly load: () => Promise<Action>
+}
+
+/** What every command takes, before or after its name. */
+export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
+  { flags: "--nats <url>", description: "servers of the mesh (default: NATS_URL, else the local mesh of this folder)" },
+  { flags: "--mesh <name>", description: "name of the mesh (default: murmur)" },
+  { flags: "--creds <file>", description: "NATS credentials file" },
+  { flags: "--json", description: "print JSON, for programs" },
+]
+
+/** Groups of commands, and which of theirs runs when none is named. */
+export const GROUPS: readonly { readonly name: string; readonly summary: string; readonly standard?: string }[] = [
+  { name: "route", summary: "change the live routing table" },
+  { name: "dead", summary: "dead letters", standard: "ls" },
+  { name: "new", summary: "write a new file from a template" },
+]
+
+const LETTERS: readonly OptionSpec[] = [
+  { flags: "--all", description: "all dead letters" },
+  { flags: "--agent <name>", description: "those of one agent" },
+  { flags: "--type <type>", description: "those of events of one type" },
+]
+
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: "up",
+    args: "[paths...]",
+    summary: "run a node with the agents and sources in these files or folders",
+    options: [
+      { flags: "--watch", description: "swap edited files in while running" },
+      {
+        flags: "--port <n>",
+        description: "port of the HTTP side; 0 picks a free one (default: 4300)",
+        parse: wholeNumber("--port", 0, 65_535),
+      },
+      { flags: "--host <address>", description: "address of the HTTP side (default: 127.0.0.1)" },
+      { flags: "--no-http", description: "no HTTP side" },
+      {
+        flags: "--nats-port <n>",
+        description: "port of the embedded server; 0 picks a free one",
+        parse: wholeNumber("--nats-port", 0, 65_535),
+      },
+      { flags: "--nats-server <binary>", description: "the nats-server to run" },
+      { flags: "--log-level <level>", description: "debug, info, warn, error or silent" },
+    ],
+    examples: ["murmur up agents --watch", "murmur up examples/watchtower --port 0 --json"],
+    load: async () => (await import("./start-up.js")).startUp,
+  },
+  {
+    name: "publish",
+    args: "<type> [input]",
+    summary: "publish one event, or one for each line of standard input",
+    options: [
+      { flags: "--key <key>", description: "the entity that the event is about" },
+      { flags: "--data <json>", description: "its data", parse: jsonValue("--data") },
+      { flags: "--file <file>", description: "a file that holds its data as JSON" },
+      { flags: "--id <id>", description: "its id: published twice, it is stored once" },
+      { flags: "--as-data", description: 'with "-": every line is data, whatever its members are called' },
+    ],
+    examples: [
+      `murmur publish note.added --key inbox --data '{"text":"hi"}'`,
+      "murmur publish note.added - < notes.ndjson",
+      "",
+      'Each line of "-" is one of: the data; an event {"data", "key"?, "id"?, "time"?} with no other members; or a',
+      'CloudEvent (it has "specversion"), as "murmur tail --json" prints it. Prints id and sequence, one line an event.',
+    ],
+    load: async () => (await import("./publish.js")).publish,
+  },
+  {
+    name: "tail",
+    args: "[pattern]",
+    summary: "show events: history when asked for, then live",
+    options: [
+      { flags: "--since <time>", description: "from then on: 10m, 2h, or a time", parse: pastTime("--since") },
+      { flags: "--from-seq <n>", description: "from this sequence on", parse: wholeNumber("--from-seq", 1) },
+      { flags: "--count <n>", description: "stop after so many", parse: wholeNumber("--count", 1) },
+    ],
+    examples: ["murmur tail 'ci.run.*' --since 10m", "murmur tail --from-seq 1 --count 100 --json"],
+    load: async () => (await import("./tail.js")).tail,
+  },
+  {
+    name: "trace",
+    args: "<event-id>",
+    summary: "show what an event came from and what it led to",
+    options: [
+      {
+        flags: "--since <time>",
+        description: "look from then on only: 10m, 2h, or a time",
+        parse: pastTime("--since"),
+      },
+    ],
+    load: async () => (await import("./trace.js")).trace,
+  },
+  {
+    name: "events",
+    summary: "list event types, their schemas, who emits and who reacts",
+    load: async () => (await import("./events.js")).events,
+  },
+  {
+    name: "agents",
+    args: "[name]",
+    summary: "list agents, where they run, their lag and failures; or one in detail",
+    load: async () => (await import("./agents.js")).agents,
+  },
+  { name: "nodes", summary: "list nodes", load: async () => (await import("./nodes.js")).nodes },
+  { name: "routes", summary: "list the routing table", load: async () => (await import("./routes.js")).routes },
+  {
+    name: "route add",
+    args: "<pattern>",
+    summary: "send events to an agent from now on",
+    options: [
+      { flags: "--to <agent>", description: "the agent", required: true },
+      {
+        flags: "--filter <json>",
+        description: 'only events that fit, such as {"prefix":{"subject":"acme/"}}',
+        parse: jsonValue("--filter"),
+      },
+      { flags: "--exclusive", description: "of the exclusive routes that fit an event only one delivers" },
+      {
+        flags: "--priority <n>",
+        description: "the highest exclusive route wins (default: 0)",
+        parse: wholeNumber("--priority", -1_000, 1_000),
+      },
+    ],
+    examples: [`murmur route add 'ci.run.*' --to triage --filter '{"data":{"conclusion":"failure"}}'`],
+    load: async () => (await import("./route-add.js")).routeAdd,
+  },
+  {
+    name: "route rm",
+    args: "<id>",
+    summary: "remove a route; one declared in code is switched off until it is added again",
+    load: async () => (await import("./route-rm.js")).routeRm,
+  },
+  {
+    name: "dead ls",
+    summary: "list dead letters",
+    options: LETTERS.slice(1),
+    load: async () => (await import("./dead-ls.js")).deadLs,
+  },
+  {
+    name: "dead show",
+    args: "<id>",
+    summary: "show one dead letter: the event, the error, every attempt",
+    load: async () => (await import("./dead-show.js")).deadShow,
+  },
+  {
+    name: "dead retry",
+    args: "[ids...]",
+    summary: "send dead letters back to their agents",
+    options: LETTERS,
+    load: async () => (await import("./dead-retry.js")).deadRetry,
+  },
+  {
+    name: "dead drop",
+    args: "[ids...]",
+    summary: "delete dead letters",
+    options: [...LETTERS, { flags: "--yes", description: "do not ask" }],
+    load: async () => (await import("./dead-drop.js")).deadDrop,
+  },
+  {
+    name: "pause",
+    args: "<agent>",
+    summary: "stop an agent's consumption everywhere; its events wait",
+    load: async () => (await import("./pause.js")).pause,
+  },
+  {
+    name: "resume",
+    args: "<agent>",
+    summary: "let a paused agent go on where it stopped",
+    load: async () => (await import("./pause.js")).resume,
+  },
+  {
+    name: "init",
+    args: "[dir]",
+    summary: "write a small project: an event, an agent, a test",
+    load: async () => (await import("./init.js")).init,
+  },
+  {
+    name: "new agent",
+    args: "<name>",
+    summary: "write a new agent",
+    options: [{ flags: "--dir <dir>", description: "into this folder (default: agents)" }],
+    load: async () => (await import("./new-agent.js")).newAgent,
+  },
+  {
+    name: "doctor",
+    summary: "say what is wrong with this set-up and how to mend it",
+    load: async () => (await import("./doctor.js")).doctor,
+  },
+]

@@ -1,0 +1,72 @@
+import { type CausalTree, causalTree, type TreeEvent } from "../node/causal-tree.js"
+import type { Cli } from "./cli.js"
+import { withMesh } from "./connect.js"
+import { type Output, warn } from "./output.js"
+import { counted, duration, printable } from "./text.js"
+
+/** Options of `murmur trace`. */
+export interface TraceOptions {
+  since?: Date
+}
+
+/** Reading a large stream takes a while; a server that does not answer is noticed earlier. */
+const DEADLINE_MS = 120_000
+
+/** `murmur trace <event-id>`: what an event came from and what it led to. */
+export async function trace(cli: Cli, [id]: [string], { since }: TraceOptions): Promise<void> {
+  const read = async (...[bus, signal]: Parameters<Parameters<typeof withMesh>[1]>) =>
+    causalTree(bus, id, { since, signal })
+  const tree = await withMesh(cli.options, read, { deadlineMs: DEADLINE_MS })
+  for (const note of tree.notes) warn(note)
+  const url = jaegerUrl(tree.root.traceId)
+  if (cli.options.json) return cli.out.json({ ...tree.root, complete: tree.complete, ...(url && { jaeger: url }) })
+  await draw(cli.out, tree, id)
+  if (url !== undefined) await cli.out.line(`Jaeger: ${url}`)
+}
+
+async function draw(out: Output, { root }: CausalTree, asked: string): Promise<void> {
+  const totals = { events: 0, letters: 0, lastMs: 0 }
+  const show = async (event: TreeEvent, indent: string, branch: string): Promise<void> => {
+    totals.events += 1
+    totals.lastMs = Math.max(totals.lastMs, event.sinceRootMs)
+    await out.line(`${out.paint("dim", indent + branch)}${eventLine(out, event, event.id === asked)}`)
+    const below = indent + (branch === "" ? "" : branch.startsWith("├") ? "│  " : "   ")
+    const rows = event.deadLetters.length + event.effects.length
+    for (const [at, { id, agent, reason, error }] of event.deadLetters.entries()) {
+      totals.letters += 1
+      const text = printable(`dead letter of ${agent}, ${reason}: ${error.code}: ${error.message} (${id})`)
+      await out.line(`${out.paint("dim", below + corner(at, rows))}${out.paint("red", `✗ ${text}`)}`)
+    }
+    for (const [at, effect] of event.effects.entries()) {
+      await show(effect, below, corner(event.deadLetters.length + at, rows))
+    }
+  }
+  await show(root, "", "")
+  const letters = totals.letters === 0 ? "" : `, ${counted(totals.letters, "dead letter")}`
+  const traceId = root.traceId === null ? "" : `, trace ${root.traceId}`
+  await out.line(out.paint("dim", `${counted(totals.events, "event")}${letters}, ${duration(totals.lastMs)}${traceId}`))
+}
+
+const corner = (at: number, rows: number): string => (at === rows - 1 ? "└─ " : "├─ ")
+
+function eventLine(out: Output, event: TreeEvent, asked: boolean): string {
+  const { type, producer, key, time, afterMs, id } = event
+  const when = afterMs === null ? time : `+${duration(afterMs)}`
+  const parts = [
+    out.paint("cyan", type),
+    printable(key ?? "-"),
+    `by ${printable(producer)}`,
+    when,
+    out.paint("dim", printable(id)),
+  ]
+  return `${parts.join("  ")}${asked ? out.paint("bold", "  <- this one") : ""}`
+}
+
+/** Where the trace can be looked at: `JAEGER_UI_URL`, or the usual place when traces go to this machine. */
+export function jaegerUrl(traceId: string | null, env: NodeJS.ProcessEnv = process.env): string | undefined {
+  if (traceId === null) return undefined
+  const sent = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT || ""
+  const local = /^https?:\/\/(localhost|127\.0\.0\.1):4318(\/|$)/.test(sent) ? "http://localhost:16686" : undefined
+  const base = env.JAEGER_UI_URL || local
+  return base && `${base.replace(/\/+$/, "")}/trace/${traceId}`
+}

@@ -1,0 +1,68 @@
+import { MurmurError } from "../errors.js"
+
+/** The command was written wrongly: exit code 2, and nothing was done. */
+export function usageError(message: string): MurmurError {
+  return new MurmurError(message, { code: "USAGE" })
+}
+
+/**
+ * Reads a whole number given as an option.
+ *
+ * @throws MurmurError `USAGE`
+ */
+export function wholeNumber(option: string, min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?\d+$/.test(text.trim()) ? Number(text) : Number.NaN
+    if (value >= min && value <= max) return value
+    const wanted = max === Number.MAX_SAFE_INTEGER ? `a whole number >= ${min}` : `a whole number from ${min} to ${max}`
+    throw usageError(`${option} must be ${wanted}, is ${JSON.stringify(text)}`)
+  }
+}
+
+/**
+ * Reads JSON given as an option.
+ *
+ * @throws MurmurError `USAGE`
+ */
+export function jsonValue(option: string): (text: string) => unknown {
+  return (text) => {
+    try {
+      return JSON.parse(text)
+    } catch (error) {
+      throw usageError(`${option} must be JSON: ${(error as Error).message}. Quote it for the shell: '{"a":1}'`)
+    }
+  }
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/**
+ * Reads a point in the past: how long ago (`500ms`, `90s`, `10m`, `2h`, `7d`), or a time (RFC 3339).
+ *
+ * @throws MurmurError `USAGE`
+ */
+export function pastTime(option: string): (text: string) => Date {
+  return (text) => {
+    const ago = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim())
+    const time = ago
+      ? new Date(Date.now() - Number(ago[1]) * (UNITS_MS[ago[2] ?? ""] ?? 0))
+      : new Date(/^\d{4}-\d\d-\d\d/.test(text.trim()) ? text : Number.NaN)
+    if (!Number.isNaN(time.getTime())) return time
+    throw usageError(
+      `${option} must be how long ago (90s, 10m, 2h, 7d) or a time (2026-01-31T12:00:00Z), is ${JSON.stringify(text)}`,
+    )
+  }
+}
+
+/**
+ * Runs a check of an argument's form: what it refuses is wrong usage.
+ *
+ * @throws MurmurError `USAGE` with the message of what `check` threw
+ */
+export function checkedArgument<T>(check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    throw usageError((error as Error).message)
+  }
+}
