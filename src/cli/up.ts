@@ -54,10 +54,11 @@ export async function up(paths: string[], options: UpOptions): Promise<void> {
   const running = new Running()
   const stopping = stopSignal()
   try {
+    const since = new Date()
     const started = await start(paths.length > 0 ? paths : defaultPaths(), options, running, stopping)
     announce(started, options)
     const view = options.json ? undefined : await import("./view.js")
-    const closeView = view?.startView(started.bus, process.stdout, viewOptions(started, options))
+    const closeView = view?.startView(started.bus, process.stdout, { since, ...viewOptions(started, options) })
     if (closeView !== undefined) running.add("view", closeView)
     if (!stopping.aborted) await once(stopping, "abort")
   } finally {
@@ -85,6 +86,8 @@ async function start(
   const hosted = await loader.load()
   const server = await findServer(options, running, stopping)
   const nodeId = process.env.MURMUR_NODE_ID
+  // the view says what goes on; only what it does not say needs a line of the log
+  const logLevel = options.logLevel ?? (options.json || process.env.MURMUR_LOG_LEVEL ? undefined : "warn")
   const telemetry = await startTelemetry({
     serviceName: "murmur",
     mesh: options.mesh,
@@ -92,7 +95,7 @@ async function start(
     version: VERSION,
     env: process.env,
     prometheus: options.http,
-    ...(options.logLevel !== undefined && { logLevel: options.logLevel as LogLevel }),
+    ...(logLevel !== undefined && { logLevel: logLevel as LogLevel }),
   })
   running.add("telemetry", () => telemetry.shutdown())
   const { log } = telemetry.telemetry

@@ -1,95 +1,144 @@
-import type { WriteStream } from "node:tty"
 import { styleText } from "node:util"
 import type { Bus } from "../bus/bus.js"
 import type { MurmurEvent } from "../bus/event.js"
+import { ensureError } from "../errors.js"
+import { counted, duration } from "./text.js"
+import { oneLine } from "./view/columns.js"
+import { Feeds } from "./view/feeds.js"
+import { Forest, type Tree } from "./view/forest.js"
+import { hintLines, isSample } from "./view/hints.js"
+import { asideLine, type Paint, treeLines } from "./view/layout.js"
 
-/** Roots that nobody reacted to are counted rather than listed: a feed would drown everything else. */
-const SUMMARY_EVERY_MS = 2_000
-const ROOTS_MAX = 10_000
+/** What the view is told besides the events. */
+export interface ViewOptions {
+  /** Events stored from then on are shown. Default: from now on. */
+  readonly since?: Date
+  /** Where the node answers HTTP, if it does. */
+  readonly http?: string | undefined
+  /** Flags that other commands need to find this mesh, such as ` --mesh demo`. */
+  readonly flags?: string
+  /** Whether the node takes GitHub's webhooks. */
+  readonly takesGithub?: boolean
+}
+
+const LOOK_EVERY_MS = 100
+const SUMMARY_EVERY_MS = 10_000
+/** More than this many lines a second cannot be read; a burst may be as large as a screen. */
+const LINES_PER_SECOND = 15
+const LINES_BURST = 60
+const WIDTH_UNKNOWN = 160
+/** How to look further is said soon after the first tree of three levels, or at the latest after this time. */
+const HINT_AFTER_MS = 15_000
+const HINT_SOON_MS = 4_000
 
 /**
- * Shows the mesh at work, one line an event: what came from outside, and under it what agents made of it.
+ * Shows the mesh at work: what came from outside, and under it what agents made of it, a tree at a time. What leads to
+ * nothing is counted, and so is what comes too fast to be read.
  *
  * @returns ends it
  */
-export function startView(bus: Bus, out: WriteStream | NodeJS.WriteStream): () => Promise<void> {
+export function startView(bus: Bus, out: NodeJS.WriteStream, options: ViewOptions = {}): () => Promise<void> {
   const stopping = new AbortController()
-  const view = new View(out)
-  const timer = setInterval(() => view.summarise(), SUMMARY_EVERY_MS)
-  const reading = (async () => {
-    for await (const event of bus.observe(">", { from: "now", signal: stopping.signal })) view.show(event)
-  })().catch((error) => out.write(`the view ended: ${String(error)}\n`))
+  const view = new View(out, options)
+  const looking = setInterval(() => view.look(performance.now()), LOOK_EVERY_MS)
+  const read = async (): Promise<void> => {
+    for await (const event of bus.observe(">", { from: options.since ?? "now", signal: stopping.signal })) {
+      view.take(event, performance.now())
+    }
+  }
+  const reading = read().catch((error) => {
+    if (!stopping.signal.aborted) out.write(`The view has ended: ${oneLine(ensureError(error).message)}\n`)
+  })
   return async () => {
-    clearInterval(timer)
+    clearInterval(looking)
     stopping.abort()
     await reading
+    view.end(performance.now())
   }
 }
 
 class View {
-  readonly #roots = new Map<string, MurmurEvent>()
-  readonly #shown = new Set<string>()
-  readonly #quiet = new Map<string, { count: number; keys: Set<string> }>()
+  readonly #forest = new Forest()
+  readonly #feeds = new Feeds()
+  readonly #began = performance.now()
+  readonly #paint: Paint
+  #summarised = performance.now()
+  #budget = { lines: LINES_BURST, at: performance.now() }
+  /** The newest root that was reacted to, and when the hints about it are due. */
+  #hintAbout: MurmurEvent | undefined
+  #hintAt = performance.now() + HINT_AFTER_MS
+  #hinted = false
+  #sample: MurmurEvent | undefined
+  #events = 0
+  #reactions = 0
 
-  constructor(private readonly out: NodeJS.WriteStream | WriteStream) {}
+  constructor(
+    private readonly out: NodeJS.WriteStream,
+    private readonly options: ViewOptions,
+  ) {
+    const coloured = out.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb"
+    this.#paint = coloured ? (look, text) => styleText(look, text) : (_, text) => text
+  }
 
-  show(event: MurmurEvent): void {
+  take(event: MurmurEvent, now: number): void {
+    this.#events += 1
     if (event.hops === 0) {
-      this.#remember(event)
+      this.#feeds.came(event)
+      if (this.#sample === undefined && isSample(event)) this.#sample = event
+    } else this.#reactions += 1
+    const root = this.#forest.add(event, now)
+    if (root !== undefined) this.#feeds.reacted(root)
+  }
+
+  /** Prints what has settled, and now and then a summary of the rest. */
+  look(now: number): void {
+    this.#budget = {
+      lines: Math.min(LINES_BURST, this.#budget.lines + ((now - this.#budget.at) / 1_000) * LINES_PER_SECOND),
+      at: now,
+    }
+    for (const tree of this.#forest.ripe(now)) this.#show(tree, now)
+    if (now - this.#summarised >= SUMMARY_EVERY_MS) this.#summarise(now)
+    if (now >= this.#hintAt && !this.#hinted) this.#hint()
+  }
+
+  end(now: number): void {
+    if (this.out.isTTY) this.#print([""]) // the terminal has echoed ^C
+    for (const tree of this.#forest.ripe(Number.POSITIVE_INFINITY)) this.#show(tree, now)
+    this.#summarise(now)
+    const seen = `${counted(this.#events, "event")}, ${counted(this.#reactions, "reaction")}`
+    this.#print([`Seen in ${duration(now - this.#began)}: ${seen}.`])
+  }
+
+  #show(tree: Tree, now: number): void {
+    const lines = treeLines(tree, this.#width, this.#paint)
+    if (this.#budget.lines < lines.length) {
+      this.#feeds.flooded(tree)
       return
     }
-    const root = this.#roots.get(event.correlationid)
-    if (root !== undefined && !this.#shown.has(root.id)) {
-      this.#shown.add(root.id)
-      this.#forget(root)
-      this.#line(root, 0)
-    }
-    this.#line(event, event.hops)
+    this.#budget.lines -= lines.length
+    this.#print(lines)
+    this.#hintAbout = tree.root?.event ?? this.#hintAbout
+    if (tree.fresh.some(({ event }) => event.hops > 1)) this.#hintAt = Math.min(this.#hintAt, now + HINT_SOON_MS)
   }
 
-  /** Says what came in and led to nothing. */
-  summarise(): void {
-    for (const [type, { count, keys }] of this.#quiet) {
-      if (count === 0) continue
-      const named = [...keys].slice(0, 4).join(", ") + (keys.size > 4 ? `, and ${keys.size - 4} more` : "")
-      this.out.write(`${this.#style("dim", `${" ".repeat(10)}${String(count).padStart(4)} x ${type}  ${named}`)}\n`)
-    }
-    this.#quiet.clear()
+  #summarise(now: number): void {
+    this.#summarised = now
+    this.#print(this.#feeds.take().map((text) => asideLine(text, this.#width, this.#paint)))
   }
 
-  #remember(event: MurmurEvent): void {
-    this.#roots.set(event.id, event)
-    if (this.#roots.size > ROOTS_MAX) {
-      const oldest = this.#roots.keys().next().value ?? ""
-      this.#roots.delete(oldest)
-      this.#shown.delete(oldest)
-    }
-    const quiet = this.#quiet.get(event.type) ?? { count: 0, keys: new Set() }
-    quiet.count += 1
-    if (event.key !== undefined && quiet.keys.size < 100) quiet.keys.add(event.key)
-    this.#quiet.set(event.type, quiet)
+  /** Says once how to look more closely. */
+  #hint(): void {
+    this.#hinted = true
+    const { http, flags = "", takesGithub = false } = this.options
+    const facts = { http, flags, root: this.#hintAbout, sample: this.#sample, takesGithub }
+    this.#print(["", ...hintLines(facts), ""])
   }
 
-  #forget(root: MurmurEvent): void {
-    const quiet = this.#quiet.get(root.type)
-    if (quiet !== undefined && quiet.count > 0) quiet.count -= 1
+  #print(lines: readonly string[]): void {
+    if (lines.length > 0) this.out.write(`${lines.join("\n")}\n`)
   }
 
-  #line(event: MurmurEvent, depth: number): void {
-    const time = new Date().toTimeString().slice(0, 8)
-    const branch = depth === 0 ? "" : `${"   ".repeat(depth - 1)}└─ `
-    const head = `${branch}${event.type}`.padEnd(34)
-    const who = depth === 0 ? `from ${event.producer}` : `by ${event.producer}`
-    const data = JSON.stringify(event.data) ?? ""
-    const width = Math.max(40, (this.out.columns ?? 140) - 84)
-    const short = data.length > width ? `${data.slice(0, width - 1)}…` : data
-    const colour = depth === 0 ? "cyan" : depth === 1 ? "green" : "yellow"
-    const line = [this.#style("dim", time), this.#style(colour, head), (event.key ?? "").padEnd(24), who.padEnd(18)]
-    this.out.write(`${line.join("  ")} ${this.#style("dim", short)}\n`)
-  }
-
-  #style(format: "dim" | "cyan" | "green" | "yellow", text: string): string {
-    const plain = !this.out.isTTY || process.env.NO_COLOR !== undefined
-    return plain ? text : styleText(format, text)
+  get #width(): number {
+    return this.out.columns ?? WIDTH_UNKNOWN
   }
 }
