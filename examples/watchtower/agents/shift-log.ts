@@ -33,11 +33,14 @@ function countIn({ counts }: Log, newest: Reported): Log {
 
 function entry({ type, key = "-", data }: Reported, counts: Log["counts"]) {
   const count = counts[type] ?? 1
-  const again = count === 1 ? "" : ` (${count} of these in this shift)`
-  return ShiftEntry({ about: key, level: levelOf(type), title: `${data.title}${again}`, count })
+  const { level, name } = KINDS[type] ?? { level: "info", name: type }
+  return ShiftEntry({ about: key, level, count, title: `${name} ${count}: ${data.title}` })
 }
 
-function levelOf(type: string): "info" | "warning" | "alarm" {
-  if (type === IncidentOpened.type) return "alarm"
-  return type === WorkflowFlaky.type || type === Volatile.type ? "warning" : "info"
+const KINDS: Readonly<Record<string, { readonly level: "info" | "warning" | "alarm"; readonly name: string }>> = {
+  [IncidentOpened.type]: { level: "alarm", name: "Incident" },
+  [WorkflowFlaky.type]: { level: "warning", name: "Flaky" },
+  [RunCleared.type]: { level: "info", name: "Run" },
+  [Volatile.type]: { level: "warning", name: "Alert" },
+  [SpecChanged.type]: { level: "info", name: "Change" },
 }

@@ -98,9 +98,15 @@ class Page {
   }
 
   #line(time: string, who: string, { type }: MurmurEvent, key: string, gist: Gist, look?: Look): string {
-    const parts = [time, who, cell(oneLine(type), this.#columns.type), key].filter((part) => part !== "")
-    const used = TIME + this.#columns.who + this.#columns.type + columnsOf(key) + GAP.length * parts.length
-    return [...parts, this.#say(gist, this.width - used, look)].join(GAP).trimEnd()
+    const { who: whoWidth, type: typeWidth } = this.#columns
+    const room = this.width - TIME - whoWidth - typeWidth - GAP.length * 3
+    const short = shorten(key, room)
+    const text = this.#say(gist, short === "" ? room : room - columnsOf(short) - GAP.length, look)
+    const parts = [time, who, cell(oneLine(type), typeWidth), short, text]
+    return parts
+      .filter((part) => part !== "")
+      .join(GAP)
+      .trimEnd()
   }
 
   #say({ grade, tone, text }: Gist, width: number, look: Look | undefined): string {
