@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises"
 import type { MurmurEvent } from "../bus/event.js"
 import { type Delivery, Partition } from "../bus/partition.js"
+import type { Receipt } from "../bus/receipt.js"
 import { ensureError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 import { type Attempt, type GivenUp, letterEvent } from "./dead-letters.js"
@@ -26,8 +27,8 @@ interface Task {
   readonly event: MurmurEvent
   readonly seq: number
   readonly ledger: Ledger<Task>
-  /** The newest delivery of this event: the one to ack. */
-  delivery: Delivery
+  /** Of the newest delivery of this event: the one to ack. */
+  delivery: Receipt
   readonly since: number
   begun: boolean
 }
@@ -141,7 +142,7 @@ export class HandlerHost implements AgentHost {
     const seq = delivery.seq
     const known = ledger.get(seq)
     if (known !== undefined) {
-      known.delivery = delivery
+      known.delivery = delivery.receipt()
       return
     }
     if (ledger.isDone(seq)) {
@@ -157,7 +158,7 @@ export class HandlerHost implements AgentHost {
     }
     const event = intake.kind === "run" ? intake.event : undefined
     const key = event?.key
-    const task = { key, event, seq, ledger, delivery, since: Date.now(), begun: false } as Task
+    const task = { key, event, seq, ledger, delivery: delivery.receipt(), since: Date.now(), begun: false } as Task
     ledger.add(seq, task)
     if (intake.kind === "dead") void this.#bury(intake.given, task).then(() => this.#finish(task))
     else this.#enqueue(task)

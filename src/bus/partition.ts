@@ -1,18 +1,18 @@
 import { setTimeout as delay } from "node:timers/promises"
 import type { Consumer, ConsumerInfo, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
+import type { NatsConnection } from "@nats-io/transport-node"
 import { ensureError, MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 import { durableInfo, GROUP } from "./consumers.js"
 import type { StoredMessage } from "./decode.js"
 import type { Link } from "./link.js"
 import { StreamMessage } from "./reader.js"
+import { AckReceipt, type Receipt } from "./receipt.js"
 
 /** A message handed out by a durable consumer. It stays with this node until it is acked, or the node loses the partition. */
-export interface Delivery extends StoredMessage {
-  /** Says that it is done. The server may forget this when it crashes at once: a step must be once in effect without it. */
-  ack(): void
-  /** Says that it is being worked on, so that the server does not hand it out again. */
-  working(): void
+export interface Delivery extends StoredMessage, Receipt {
+  /** What to keep of it once it is read. */
+  receipt(): Receipt
 }
 
 /** What a partition tells its node. Nothing of this may throw. */
@@ -41,8 +41,8 @@ export interface PartitionOptions {
  */
 type Ownership =
   | { readonly mode: "passive" }
-  | { readonly mode: "resetting"; readonly pin: string; readonly buffer: StreamMessage[] }
-  | { readonly mode: "preparing"; readonly pin: string; readonly buffer: StreamMessage[] }
+  | { readonly mode: "resetting"; readonly pin: string; readonly buffer: PulledMessage[] }
+  | { readonly mode: "preparing"; readonly pin: string; readonly buffer: PulledMessage[] }
   | { readonly mode: "owned"; readonly pin: string }
 
 const PULL_EXPIRES_MS = 1_000
@@ -179,7 +179,7 @@ export class Partition {
   }
 
   #onMessage(raw: JsMsg): void {
-    const message = new StreamMessage(raw)
+    const message = new PulledMessage(raw, this.link.connection)
     const pin = raw.headers?.get("Nats-Pin-Id") ?? ""
     const ownership = this.#ownership
     if (ownership.mode === "passive" || ownership.pin !== pin) {
@@ -196,7 +196,7 @@ export class Partition {
     }
   }
 
-  async #takeOver(pin: string, buffer: StreamMessage[]): Promise<void> {
+  async #takeOver(pin: string, buffer: PulledMessage[]): Promise<void> {
     try {
       const floor = await this.#reset()
       if (!this.#holds(pin, "resetting")) return
@@ -251,4 +251,18 @@ export class Partition {
 function isPinned(info: ConsumerInfo): boolean {
   const groups = (info as { priority_groups?: { pinned_client_id?: string }[] }).priority_groups ?? []
   return groups.some(({ pinned_client_id: pin }) => pin !== undefined && pin !== "")
+}
+
+class PulledMessage extends StreamMessage implements Delivery {
+  constructor(
+    message: JsMsg,
+    private readonly connection: NatsConnection,
+  ) {
+    super(message)
+  }
+
+  receipt(): Receipt {
+    const { reply } = this.message as JsMsg & { readonly reply: string } // there, though its type does not tell
+    return new AckReceipt(this.connection, reply)
+  }
 }
