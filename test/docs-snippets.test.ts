@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { afterAll, beforeAll, expect, it } from "vitest"
+import { startTestServer } from "./support/nats-server.js"
 import { run } from "./support/run.js"
 import { collectSnippets } from "./support/snippets/collect.js"
 import { runPage } from "./support/snippets/run-page.js"
-import { startPageServer } from "./support/snippets/server.js"
 import { compileSnippets, type Workspace } from "./support/snippets/workspace.js"
 
 const root = resolve(import.meta.dirname, "..")
@@ -34,7 +34,7 @@ it("Every ts snippet compiles against the public surface", () => {
 it.each(pagesThatRun)(
   "The snippets of %s that are marked to be run do what the page says",
   async (page) => {
-    const server = await startPageServer()
+    const server = await startTestServer()
     try {
       const own = snippets.filter((snippet) => snippet.page === page)
       expect(await runPage(own, { root, workspace, natsUrl: server.url })).toEqual([])
