@@ -53,7 +53,8 @@ export class StepRunner {
     const span = tracing.enabled ? this.#span(event, attempt) : undefined
     let outcome: Outcome = OK
     try {
-      const outputs = await this.#outputsOf(event, attempt, span, stopping)
+      const made = this.#outputsOf(event, attempt, span, stopping)
+      const outputs = made instanceof Promise ? await made : made
       if (outputs.length > 0) await this.#publish(outputs)
     } catch (thrown) {
       const error = ensureError(thrown)
