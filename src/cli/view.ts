@@ -24,8 +24,8 @@ export interface ViewOptions {
 const LOOK_EVERY_MS = 100
 const SUMMARY_EVERY_MS = 10_000
 /** More than this many lines a second cannot be read; a burst may be as large as a screen. */
-const LINES_PER_SECOND = 15
-const LINES_BURST = 60
+const LINES_PER_SECOND = 8
+const LINES_BURST = 50
 const WIDTH_UNKNOWN = 160
 /** How to look further is said soon after the first tree of three levels, or at the latest after this time. */
 const HINT_AFTER_MS = 15_000
@@ -110,11 +110,12 @@ class View {
   }
 
   #show(tree: Tree, now: number): void {
-    const lines = treeLines(tree, this.#width, this.#paint)
-    if (this.#budget.lines < lines.length) {
+    if (tree.hidden || this.#budget.lines < tree.fresh.length) {
+      tree.hide()
       this.#feeds.flooded(tree)
       return
     }
+    const lines = treeLines(tree, this.#width, this.#paint)
     this.#budget.lines -= lines.length
     this.#print(lines)
     this.#hintAbout = tree.root?.event ?? this.#hintAbout

@@ -45,15 +45,16 @@ export default defineAgent("ci-triage", {
 
 function judge(desk: Desk, { data }: Ended): Desk {
   const what = [data.workflow, "job" in data ? data.job : undefined].filter(Boolean).join(" / ")
-  const about = { repository: data.repository, what, branch: data.branch, commit: data.commit, url: data.url }
+  const { repository, branch, commit, url } = data
+  const about = { repository, what, branch, commit, url }
   const failed = FAILURES.includes(data.conclusion)
-  const earlier = desk.results.filter((result) => result.what === what && result.commit === data.commit)
+  const earlier = desk.results.filter((result) => result.what === what && result.commit === commit)
   const failures = earlier.filter((result) => result.failed).length + (failed ? 1 : 0)
-  const run = `${data.runId} ${data.attempt ?? 1}`
+  const run = `${repository} ${data.runId} ${data.attempt ?? 1}`
 
   let { incidents } = desk
   const verdicts: EventDraft[] = []
-  const where = `on ${data.branch ?? "an unknown branch"}`
+  const where = `on ${branch ?? "an unknown branch"}`
   if (earlier.some((result) => result.failed !== failed)) {
     const title = `${what} ${failed ? "passed, then failed" : "failed, then passed"} ${where}, same commit`
     verdicts.push(WorkflowFlaky({ ...about, failures, title }))
@@ -67,7 +68,7 @@ function judge(desk: Desk, { data }: Ended): Desk {
     verdicts.push(RunCleared({ ...about, title: `${what} ended ${where}: ${data.conclusion}` }))
   }
 
-  const result = { what, commit: data.commit ?? "", failed }
+  const result = { what, commit: commit ?? "", failed }
   return { results: [...desk.results, result].slice(-REMEMBERED), incidents, verdicts }
 }
 

@@ -20,12 +20,18 @@ export default defineAgent("volatility", {
   react: (ticks) =>
     ticks.pipe(
       tumbling(WINDOW_MS),
-      filter(({ events }) => events.length > RETURNS_MIN),
-      map(({ events }) => measure(events.map(({ data }) => data))),
+      map(({ events }) => events.map(({ data }) => data)),
+      filter((prices) => prices.length > RETURNS_MIN && isInOrder(prices)),
+      map(measure),
       filter(({ volatility }) => volatility > ALERT_ABOVE),
       map(Volatile),
     ),
 })
+
+/** When the replay starts over, a window holds the end and the beginning: that is no price that jumped. */
+function isInOrder(prices: readonly Price[]): boolean {
+  return prices.every(({ day }, at) => at === 0 || day > (prices[at - 1]?.day ?? ""))
+}
 
 /** Yearly volatility of monthly prices. */
 function measure(prices: readonly Price[]) {
@@ -35,6 +41,6 @@ function measure(prices: readonly Price[]) {
   const volatility = Number(Math.sqrt(variance * 12).toFixed(3))
   const [low, high] = [Math.min, Math.max].map((pick) => pick(...prices.map(({ price }) => price))) as [number, number]
   const [from = "", to = ""] = [prices[0]?.day, prices.at(-1)?.day]
-  const title = `${Math.round(volatility * 100)} % a year, between ${low} and ${high}, ${from.slice(0, 7)} to ${to.slice(0, 7)}`
+  const title = `Volatility ${Math.round(volatility * 100)} %, between ${low} and ${high}, ${from.slice(0, 7)} to ${to.slice(0, 7)}`
   return { symbol: prices[0]?.symbol ?? "", volatility, low, high, from, to, title }
 }

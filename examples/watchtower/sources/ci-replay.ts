@@ -61,11 +61,14 @@ function payloadOf({ event, nth, as }: Delivery, pass: number): Payload {
   const now = new Date().toISOString()
   const ofThisPass = {
     id: `${String(run.id)}-${pass}`,
-    head_sha: createHash("sha1")
-      .update(`${String(run.head_sha)} ${pass}`)
-      .digest("hex"),
+    head_sha: commitOf(String(run.head_sha), pass, String(as?.head_branch ?? "")),
     ...(event === "workflow_job" && { run_id: `${String(run.run_id)}-${pass}`, completed_at: now }),
     ...(event === "workflow_run" && { updated_at: now }),
   }
   return { ...payload, [event]: { ...run, ...ofThisPass, ...as } }
+}
+
+/** Another commit in each pass and on each branch, so that one round is not taken for a re-run of the one before. */
+function commitOf(original: string, pass: number, branch: string): string {
+  return createHash("sha1").update(`${original} ${pass} ${branch}`).digest("hex")
 }

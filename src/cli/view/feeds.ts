@@ -9,7 +9,8 @@ const LINES_MAX = 4
 
 interface Tally {
   count: number
-  readonly keys: Set<string>
+  /** How often each key was seen; only so many keys. */
+  readonly keys: Map<string, number>
 }
 
 /** Counts what is not listed: events that led to nothing, and trees that came too fast to be read. */
@@ -25,21 +26,24 @@ export class Feeds {
   /** It was reacted to, so it has a line of its own. */
   reacted(event: MurmurEvent): void {
     const tally = this.#quiet.get(event.type)
-    if (tally !== undefined && tally.count > 0) tally.count -= 1
+    if (tally === undefined || tally.count === 0) return
+    tally.count -= 1
+    if (event.key === undefined) return
+    const left = (tally.keys.get(event.key) ?? 1) - 1
+    if (left === 0) tally.keys.delete(event.key)
+    else tally.keys.set(event.key, left)
   }
 
   /** A tree was left out because too many came at once. */
   flooded(tree: Tree): void {
+    if (tree.continued) return
     const path = [tree.root?.event.type ?? "…", tree.fresh[0]?.event.type ?? ""].join(" → ")
     count(this.#flooded, path, tree.root?.event.key)
   }
 
   /** What was counted since the last call, the most frequent first. */
   take(): string[] {
-    const lines = [
-      ...linesOf(this.#flooded, "more of"),
-      ...linesOf(this.#quiet, "×"), //
-    ]
+    const lines = [...linesOf(this.#flooded, "more of"), ...linesOf(this.#quiet, "×")]
     this.#quiet.clear()
     this.#flooded.clear()
     if (lines.length <= LINES_MAX) return lines
@@ -49,9 +53,11 @@ export class Feeds {
 
 function count(tallies: Map<string, Tally>, what: string, key: string | undefined): void {
   const name = tallies.size < TYPES_MAX || tallies.has(what) ? what : "others"
-  const tally = tallies.get(name) ?? { count: 0, keys: new Set() }
+  const tally = tallies.get(name) ?? { count: 0, keys: new Map() }
   tally.count += 1
-  if (key !== undefined && tally.keys.size < KEYS_MAX) tally.keys.add(key)
+  if (key !== undefined && (tally.keys.has(key) || tally.keys.size < KEYS_MAX)) {
+    tally.keys.set(key, (tally.keys.get(key) ?? 0) + 1)
+  }
   tallies.set(name, tally)
 }
 
@@ -62,8 +68,8 @@ function linesOf(tallies: ReadonlyMap<string, Tally>, times: string): string[] {
     .map(([what, tally]) => `${tally.count} ${times} ${what}   ${named(tally.keys)}`.trimEnd())
 }
 
-function named(keys: ReadonlySet<string>): string {
-  const names = [...keys].sort().slice(0, KEYS_NAMED).map(oneLine).join(", ")
+function named(keys: ReadonlyMap<string, number>): string {
+  const names = [...keys.keys()].sort().slice(0, KEYS_NAMED).map(oneLine).join(", ")
   if (keys.size <= KEYS_NAMED) return names
   return `${names} and ${keys.size === KEYS_MAX ? "many" : keys.size - KEYS_NAMED} more`
 }

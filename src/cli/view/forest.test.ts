@@ -85,6 +85,15 @@ describe("the live view", () => {
     expect(shown(lines)[0]).toBe("○ an event from before, gone")
   })
 
+  it("leaves out the rest of a tree whose beginning was left out", () => {
+    const forest = new Forest()
+    forest.add(event("a"), 0)
+    forest.add(event("b", ["a"]), 1)
+    for (const tree of forest.ripe(1_000)) tree.hide()
+    forest.add(event("c", ["a", "b"]), 2_000)
+    expect(forest.ripe(3_000)).toMatchObject([{ hidden: true, continued: true }])
+  })
+
   it("keeps to the width, and large trees to a few lines", () => {
     const forest = new Forest()
     forest.add(event("a", [], { key: "日本語のとても長いキー", data: { title: "長い".repeat(100) } }), 0)
@@ -102,9 +111,10 @@ describe("the live view", () => {
   it("counts feeds that lead to nothing, by type and with some of their keys", () => {
     const feeds = new Feeds()
     for (let n = 0; n < 12; n++) feeds.came(event(`t${n}`, [], { type: "market.tick", key: `S${n % 7}` }))
-    feeds.came(event("x", [], { type: "repo.pushed", key: "acme/web" }))
-    feeds.reacted(event("x", [], { type: "repo.pushed", key: "acme/web" }))
-    expect(feeds.take()).toEqual(["12 × market.tick   S0, S1, S2, S3, S4 and 2 more"])
+    const pushed = ["acme/web", "acme/api"].map((key) => event(key, [], { type: "repo.pushed", key }))
+    for (const push of pushed) feeds.came(push)
+    for (const push of pushed.slice(1)) feeds.reacted(push)
+    expect(feeds.take()).toEqual(["12 × market.tick   S0, S1, S2, S3, S4 and 2 more", "1 × repo.pushed   acme/web"])
     expect(feeds.take()).toEqual([])
   })
 

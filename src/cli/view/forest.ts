@@ -17,6 +17,10 @@ export interface Tree {
   readonly fresh: readonly Seen[]
   /** Time and key of any event of it that was seen. */
   find(id: string): { readonly at: number; readonly key: string | undefined } | undefined
+  /** Whether its beginning was left out, so that what follows would hang in the air. */
+  readonly hidden: boolean
+  /** Leaves it out, with all that is still to come of it. */
+  hide(): void
 }
 
 interface Growing {
@@ -24,6 +28,7 @@ interface Growing {
   readonly root: Seen | undefined
   readonly known: Map<string, { readonly at: number; readonly key: string | undefined }>
   continued: boolean
+  hidden: boolean
   fresh: Seen[]
 }
 
@@ -69,18 +74,21 @@ export class Forest {
     const root = this.#roots.get(rootId)
     const known: Growing["known"] = new Map()
     if (root !== undefined) known.set(rootId, { at: root.at, key: root.event.key })
-    const tree: Growing = { rootId, root, known, continued: false, fresh: [] }
+    const tree: Growing = { rootId, root, known, continued: false, hidden: false, fresh: [] }
     this.#trees.set(rootId, tree)
     dropOldest(this.#trees, TREES_MAX)
     return tree
   }
 
   #harvest(tree: Growing): Tree {
-    const { rootId, root, known, continued, fresh } = tree
+    const { rootId, root, known, continued, hidden, fresh } = tree
     tree.fresh = []
     tree.continued = true
     this.#growing.delete(tree)
-    return { rootId, root, continued, fresh, find: (id) => known.get(id) }
+    const hide = (): void => {
+      tree.hidden = true
+    }
+    return { rootId, root, continued, hidden, fresh, find: (id) => known.get(id), hide }
   }
 }
 

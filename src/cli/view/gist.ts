@@ -54,7 +54,7 @@ function toneOf(grade: string): Tone {
   return TONES.find(([, words]) => words.includes(grade))?.[0] ?? "plain"
 }
 
-/** Texts first, then numbers, then how many are in what is nested; what is long or for machines is left out. */
+/** Texts first, then hashes and numbers, then how many are in what is nested; what is long or for machines is left out. */
 function smallFields(fields: Readonly<Record<string, unknown>>, key: string | undefined, grade: string): string {
   const ranked: string[][] = [[], [], []]
   for (const [name, value] of Object.entries(fields)) {
@@ -62,7 +62,7 @@ function smallFields(fields: Readonly<Record<string, unknown>>, key: string | un
     if (typeof value === "string") {
       const text = LONG_HEX.test(value) ? value.slice(0, HEX_SHOWN) : oneLine(value)
       if (text.length > 0 && text.length <= TEXT_MAX && !TIMESTAMP.test(text) && !text.includes("://")) {
-        ranked[0]?.push(`${oneLine(name)}=${text}`)
+        ranked[LONG_HEX.test(value) ? 1 : 0]?.push(`${oneLine(name)}=${text}`)
       }
     } else if (typeof value === "object") {
       ranked[2]?.push(

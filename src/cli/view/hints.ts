@@ -60,6 +60,7 @@ function signedDelivery(http: string): string[] {
   return [
     `  body='{"action":"completed","repository":{"full_name":"acme/web"},${run}}'`,
     `  sum=$(printf %s "$body" | openssl dgst -sha256 -hmac "\${GITHUB_WEBHOOK_SECRET%%,*}" | sed 's/.* //')`,
-    `  curl ${http}/hooks/github -H 'x-github-event: workflow_run' -H "x-hub-signature-256: sha256=$sum" -d "$body"`,
+    `  curl ${http}/hooks/github -H 'content-type: application/json' -H 'x-github-event: workflow_run' \\`,
+    `       -H "x-hub-signature-256: sha256=$sum" -d "$body"`,
   ]
 }
