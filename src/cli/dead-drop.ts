@@ -29,12 +29,13 @@ export async function deadDrop(cli: Cli, [ids]: [string[]], options: LetterOptio
   })
   if (cli.options.json) await cli.out.json({ dropped })
   else for (const id of dropped) await cli.out.line(id)
+  const [only, ...more] = failed
+  if (only === undefined) return
+  if (dropped.length === 0 && more.length === 0) throw only.error
   for (const { error } of failed) warn(ensureError(error).message)
-  if (failed.length > 0) {
-    throw new MurmurError(`${counted(failed.length, "dead letter")} could not be dropped; ${dropped.length} were`, {
-      code: "DEAD_UNKNOWN",
-    })
-  }
+  throw new MurmurError(`${counted(failed.length, "dead letter")} could not be dropped; ${dropped.length} were`, {
+    code: "DEAD_UNKNOWN",
+  })
 }
 
 async function confirmed(letters: readonly StoredLetter[]): Promise<boolean> {

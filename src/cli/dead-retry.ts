@@ -30,9 +30,11 @@ export async function deadRetry(cli: Cli, [ids]: [string[]], options: LetterOpti
     error: { code: errorCode(error), message: ensureError(error).message },
   }))
   if (cli.options.json) await cli.out.json({ retried: done, failed: failures })
+  const [only, ...more] = failed
+  if (only === undefined) return
+  if (done.length === 0 && more.length === 0) throw only.error
   for (const { error } of failures) warn(error.message)
-  if (failures.length === 0) return
-  throw new MurmurError(`${counted(failures.length, "dead letter")} could not be sent back; ${done.length} were`, {
-    code: failures.length === 1 ? (failures[0]?.error.code ?? "DEAD_RETRY") : "DEAD_RETRY",
+  throw new MurmurError(`${counted(failed.length, "dead letter")} could not be sent back; ${done.length} were`, {
+    code: "DEAD_RETRY",
   })
 }

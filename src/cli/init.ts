@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs"
 import { basename, dirname, join, relative, resolve, sep } from "node:path"
-import { fileURLToPath } from "node:url"
 import { checkName } from "../bus/subjects.js"
+import { installFolder } from "../node/loader.js"
 import type { Cli } from "./cli.js"
 import { writeNewFiles } from "./new-files.js"
 import { projectFiles } from "./project-template.js"
@@ -14,12 +14,21 @@ export async function init({ options, out }: Cli, [dir = "."]: [string?]): Promi
   for (const path of written) await out.line(path)
   if (!out.terminal) return
   const enter = folder === process.cwd() ? "" : `  cd ${relative(process.cwd(), folder)}\n`
-  await out.line(`\nNext:\n${enter}${NEXT}`)
+  await out.line(`\nNext:\n${enter}${nextSteps(ownCommand())}`)
 }
 
-const NEXT = `  murmur up .                      runs it; nothing has to be installed for that
-  murmur publish note.added --key inbox --data '{"notebook":"inbox","text":"hello there"}'
-  npm install && npm test          types in the editor, and the agent's test`
+const nextSteps = (murmur: string): string => `  ${murmur} up .
+  ${murmur} publish note.added --key inbox --data '{"notebook":"inbox","text":"hello there"}'
+  npm install && npm test
+
+The first runs it and needs no install; the last is for types in the editor and the agent's test.`
+
+/** How this very murmur is called. By npx, "murmur" means nothing in another folder, or something else. */
+function ownCommand(): string {
+  const script = process.argv[1] ?? ""
+  if (basename(script) === "murmur" && process.env.npm_command !== "exec") return "murmur"
+  return `node ${realpathSync(script)}`
+}
 
 /** The folder's name as a package and mesh may have it. */
 function projectName(folder: string): string {
@@ -40,7 +49,7 @@ function projectName(folder: string): string {
  * linked by its path; an installed copy may be a temporary one, and is not.
  */
 function dependencies(folder: string): { murmur: string | undefined; versions: Readonly<Record<string, string>> } {
-  const home = resolve(dirname(fileURLToPath(import.meta.url)), "../..")
+  const home = installFolder()
   const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8")) as {
     dependencies: Record<string, string>
     devDependencies?: Record<string, string>

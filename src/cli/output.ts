@@ -34,7 +34,7 @@ export class Output {
   }
 
   paint(style: Style, text: string): string {
-    return this.#coloured ? styleText(style, text) : text
+    return this.#coloured ? styleText(style, text, { validateStream: false }) : text
   }
 
   /** Prints a line. Await it where much is printed: it resolves when there is room for more. */

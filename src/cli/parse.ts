@@ -36,7 +36,7 @@ export function parseCommandLine(argv: readonly string[]): Parsed {
   if (argv[0] === "help") return parseCommandLine([...argv.slice(1), "--help"])
   const { command, group, rest } = findCommand(argv)
   const specs = [...(command?.options ?? []), ...GLOBAL_OPTIONS, HELP, VERSION]
-  const { values, positionals } = readOptions(rest, specs)
+  const { values, positionals } = readOptions(takesIds(command) ? idsLast(rest) : rest, specs)
   if (values.help) return { ask: "help", command: isExplicit(command, argv) ? command : undefined, group }
   if (values.version && command === undefined) return { ask: "version" }
   if (command === undefined) throw usageError(`name a command${group ? ` of "${group}"` : ""} (see "murmur --help")`)
@@ -55,6 +55,15 @@ export function parseCommandLine(argv: readonly string[]): Parsed {
 /** A group alone asks for the group's help, also when one of its commands is the standard one. */
 const isExplicit = (command: CommandSpec | undefined, argv: readonly string[]): boolean =>
   command?.name.split(" ").every((word) => argv.includes(word)) ?? false
+
+const takesIds = (command: CommandSpec | undefined): boolean => /\bids?\b|-id>/.test(command?.args ?? "")
+
+/** Derived ids have 22 characters, and one in 64 begins with "-": such an argument is an id and no option. */
+function idsLast(args: readonly string[]): string[] {
+  const isId = (arg: string): boolean => /^-[A-Za-z0-9_-]{21}$/.test(arg)
+  const ids = args.filter(isId)
+  return ids.length === 0 ? [...args] : [...args.filter((arg) => !isId(arg) && arg !== "--"), "--", ...ids]
+}
 
 interface Found {
   readonly command: CommandSpec | undefined

@@ -20,11 +20,11 @@ export async function trace(cli: Cli, [id]: [string], { since }: TraceOptions): 
   for (const note of tree.notes) warn(note)
   const url = jaegerUrl(tree.root.traceId)
   if (cli.options.json) return cli.out.json({ ...tree.root, complete: tree.complete, ...(url && { jaeger: url }) })
-  await draw(cli.out, tree, id)
+  await draw(cli.out, tree)
   if (url !== undefined) await cli.out.line(`Jaeger: ${url}`)
 }
 
-async function draw(out: Output, { root }: CausalTree, asked: string): Promise<void> {
+async function draw(out: Output, { root, asked }: CausalTree): Promise<void> {
   const totals = { events: 0, letters: 0, lastMs: 0 }
   const show = async (event: TreeEvent, indent: string, branch: string): Promise<void> => {
     totals.events += 1

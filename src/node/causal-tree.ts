@@ -38,14 +38,19 @@ export interface TreeEvent {
 /** The causal tree of an event. */
 export interface CausalTree {
   readonly root: TreeEvent
+  /** Id of the event that was asked for: its own, also when it was named by its sequence. */
+  readonly asked: string
   /** Whether the stream was read to its end. */
   readonly complete: boolean
   /** Sentences on what could not be found. */
   readonly notes: readonly string[]
 }
 
-/** How many events after the root are read in search of effects. */
-const READ_MAX = 1_000_000
+/** The search for effects ends when so many events have passed since the last one that belongs to the tree. */
+const QUIET_MAX = 200_000
+/** And after so many in any case. */
+const READ_MAX = 2_000_000
+const BATCH_MAX = 2_000
 /** How far before an event its tree begins when the root is gone. */
 const BEFORE_MAX = 100_000
 
@@ -57,14 +62,18 @@ const BEFORE_MAX = 100_000
 export async function causalTree(bus: BusCore, id: string, options: SearchOptions = {}): Promise<CausalTree> {
   const asked = await findEvent(bus, id, options)
   if (asked === undefined) throw unknownEvent(id, options)
-  const rootId = correlationOf(decode(bus.names, asked))
-  const root = rootId === id ? asked : await findEvent(bus, rootId, { ...options, beforeSeq: asked.seq })
+  const event = decode(bus.names, asked)
+  const rootId = correlationOf(event)
+  const askedId = idOf(event)
+  const root = rootId === askedId ? asked : await findEvent(bus, rootId, { ...options, beforeSeq: asked.seq })
   const from = root?.seq ?? Math.max(1, asked.seq - BEFORE_MAX)
   const notes = root === undefined ? [`The root event ${rootId} is not in the stream any more`] : []
   const collected = await collect(bus, rootId, from, options.signal)
-  if (!collected.complete) notes.push(`Stopped after ${READ_MAX} events: the tree may have more`)
+  if (!collected.complete)
+    notes.push(`Read ${collected.read} events behind the root and stopped: later effects are not shown`)
   const letters = await lettersOf(bus, rootId, options.signal)
-  return { root: build(collected.events, rootId, letters), complete: collected.complete && root !== undefined, notes }
+  const complete = collected.complete && root !== undefined
+  return { root: build(collected.events, rootId, letters), asked: askedId, complete, notes }
 }
 
 /** What is known of one stored event of the tree. */
@@ -79,14 +88,20 @@ async function collect(bus: BusCore, rootId: string, from: number, signal: Abort
   const mark = Buffer.from(JSON.stringify(rootId).slice(1, -1))
   const filter = names.eventSubjects().published
   const events: Found[] = []
-  let left = READ_MAX
-  for await (const message of readHistory(link, { stream: names.events, filter, from: { seq: from }, toSeq, signal })) {
-    if (left-- <= 0) return { events, complete: false }
+  const reading = { stream: names.events, filter, from: { seq: from }, toSeq, batchMax: BATCH_MAX, signal }
+  let read = 0
+  let quiet = 0
+  for await (const message of readHistory(link, reading)) {
+    if (read >= READ_MAX || quiet >= QUIET_MAX) return { events, read, complete: false }
+    read += 1
+    quiet += 1
     if (message.seq !== from && !mentions(message, mark, rootId)) continue
     const decoded = decode(names, message)
-    if (correlationOf(decoded) === rootId) events.push({ decoded, storedAt: message.time.getTime() })
+    if (correlationOf(decoded) !== rootId) continue
+    events.push({ decoded, storedAt: message.time.getTime() })
+    quiet = 0
   }
-  return { events, complete: true }
+  return { events, read, complete: true }
 }
 
 /** Looks for the root's id before anything is parsed: most events of the stream belong to other trees. */
@@ -117,12 +132,12 @@ async function lettersOf(
 
 function build(found: readonly Found[], rootId: string, letters: ReadonlyMap<string, TreeLetter[]>): TreeEvent {
   const byId = new Map<string, Found>()
-  for (const one of found) if (!byId.has(idOf(one))) byId.set(idOf(one), one) // stored twice: once in effect
+  for (const one of found) if (!byId.has(idOf(one.decoded))) byId.set(idOf(one.decoded), one) // stored twice: once in effect
   const effects = new Map<string, Found[]>()
   const orphans: Found[] = []
   for (const one of byId.values()) {
     const cause = causeOf(one)
-    if (idOf(one) === rootId) continue
+    if (idOf(one.decoded) === rootId) continue
     if (cause === undefined || !byId.has(cause)) orphans.push(one)
     else push(effects, cause, one)
   }
@@ -130,10 +145,10 @@ function build(found: readonly Found[], rootId: string, letters: ReadonlyMap<str
   const rootAt = (root ?? found[0])?.storedAt ?? 0
   const node = (one: Found, causeAt: number | null): TreeEvent => ({
     ...facts(one),
-    deadLetters: letters.get(idOf(one)) ?? [],
+    deadLetters: letters.get(idOf(one.decoded)) ?? [],
     afterMs: causeAt === null ? null : one.storedAt - causeAt,
     sinceRootMs: one.storedAt - rootAt,
-    effects: (effects.get(idOf(one)) ?? []).map((effect) => node(effect, one.storedAt)),
+    effects: (effects.get(idOf(one.decoded)) ?? []).map((effect) => node(effect, one.storedAt)),
   })
   const top = root === undefined ? goneRoot(rootId) : node(root, null)
   // the cause of these is gone, or was never stored: they belong to the tree all the same
@@ -147,7 +162,7 @@ function push<T>(lists: Map<string, T[]>, key: string, item: T): void {
   else list.push(item)
 }
 
-const idOf = ({ decoded }: Found): string => (decoded.ok ? decoded.event.id : decoded.partial.id)
+const idOf = (decoded: Decoded): string => (decoded.ok ? decoded.event.id : decoded.partial.id)
 const causeOf = ({ decoded }: Found): string | undefined => (decoded.ok ? decoded.event.causationid : undefined)
 
 function facts({ decoded }: Found) {

@@ -93,7 +93,7 @@ class Search {
   #read(from: StreamPosition, toSeq: number, headersOnly: boolean): ReturnType<typeof readHistory> {
     const { names, link } = this.bus
     const filter = names.eventSubjects().published
-    const batchMax = headersOnly ? 1_000 : 1
+    const batchMax = headersOnly ? 2_000 : 1
     return readHistory(link, { stream: names.events, filter, from, toSeq, headersOnly, batchMax, signal: this.signal })
   }
 }
