@@ -1,6 +1,7 @@
 import type { Msg, MsgHdrs, NatsConnection, Subscription } from "@nats-io/transport-node"
 import { ensureError, MurmurError } from "../errors.js"
 import { publishError, readReply, type StreamAck, transient } from "./publish-errors.js"
+import { PublishLane, streamOf } from "./publish-lane.js"
 
 /** Bounds and delays of the multiplexer. */
 export interface MultiplexerOptions {
@@ -11,6 +12,8 @@ export interface MultiplexerOptions {
 }
 
 interface Waiter {
+  readonly token: string
+  readonly lane: PublishLane<Waiter>
   readonly subject: string
   readonly payload: Uint8Array
   readonly headers: MsgHdrs | undefined
@@ -35,19 +38,19 @@ const HEADER_BYTES_MAX = 4_096
  *
  * A message is sent until the server stores or refuses it. The client drops what is published while disconnected, so
  * nothing is sent then, and on each reconnect everything that waits is sent again, in the order in which it came; ids or
- * fences make the repeat harmless. While a stream does not answer (no leader, too much at once), what comes later for
- * it waits behind what came first. Only `close()`, a closed connection or the caller's own timeout leaves an outcome
+ * fences make the repeat harmless. While a stream takes nothing (no leader, too much at once), what comes later for it
+ * waits behind what came first. Only `close()`, a closed connection or the caller's own timeout leaves an outcome
  * unknown.
  */
 export class AckMultiplexer {
   readonly #connection: NatsConnection
   readonly #inbox: string
   readonly #subscription: Subscription
+  /** By token, oldest first. */
   readonly #waiters = new Map<string, Waiter>()
+  readonly #lanes = new Map<string, PublishLane<Waiter>>()
   readonly #attemptTimeoutMs: number
   readonly #waitingMax: number
-  /** Streams that do not take messages at the moment, and when what waits for them is sent again. */
-  readonly #held = new Map<string, number>()
   #bytesMax = Number.POSITIVE_INFINITY
   #next = 0
   #sweep: NodeJS.Timeout | undefined
@@ -86,12 +89,12 @@ export class AckMultiplexer {
     return new Promise<StreamAck>((resolve, reject) => {
       const token = (this.#next++).toString(36)
       const giveUpAt = Date.now() + timeoutMs
-      const waiter: Waiter = { subject, payload, headers, resolve, reject, giveUpAt, resendAt: 0, attempts: 0 }
+      const lane = this.#lane(subject)
+      const waiter = { token, lane, subject, payload, headers, resolve, reject, giveUpAt, resendAt: 0, attempts: 0 }
       this.#waiters.set(token, waiter)
-      this.#sweep ??= setInterval(() => this.#resendOverdue(), SWEEP_MS)
-      const heldUntil = this.#held.size === 0 ? undefined : this.#held.get(streamOf(subject))
-      if (heldUntil === undefined) this.#transmit(token, waiter)
-      else waiter.resendAt = heldUntil
+      this.#sweep ??= setInterval(() => this.#onSweep(), SWEEP_MS)
+      if (lane.empty && lane.open && !this.#suspended) this.#transmit(waiter)
+      else lane.push(waiter)
     })
   }
 
@@ -103,26 +106,27 @@ export class AckMultiplexer {
   /** Sends everything that waits again, in order. Called on each reconnect. */
   resendAll(): void {
     this.#suspended = false
-    this.#held.clear()
-    for (const [token, waiter] of this.#waiters) this.#transmit(token, waiter)
+    for (const lane of this.#lanes.values()) lane.heldUntil = 0
+    for (const waiter of this.#waiters.values()) if (waiter.attempts > 0) this.#transmit(waiter)
+    for (const lane of this.#lanes.values()) this.#sendNext(lane)
   }
 
   /** Fails what waits on a subject that the server does not let us publish to. */
   deny(subject: string, cause: Error): void {
-    for (const [token, waiter] of this.#waiters) {
+    for (const waiter of this.#waiters.values()) {
       if (waiter.subject !== subject) continue
       const error = new MurmurError(`Cannot publish to "${subject}": the server denies it to these credentials`, {
         code: "PUBLISH_DENIED",
         cause,
       })
-      this.#settle(token, () => waiter.reject(error))
+      this.#settle(waiter, () => waiter.reject(error))
     }
   }
 
   /** Fails what still waits (outcome unknown) and ends the subscription. May be called twice. */
   close(): void {
     this.#closed = true
-    for (const [token, waiter] of this.#waiters) this.#settle(token, () => waiter.reject(closedError()))
+    for (const waiter of this.#waiters.values()) this.#settle(waiter, () => waiter.reject(closedError()))
     if (!this.#connection.isClosed() && !this.#subscription.isClosed()) this.#subscription.unsubscribe()
   }
 
@@ -140,17 +144,35 @@ export class AckMultiplexer {
     )
   }
 
-  #transmit(token: string, waiter: Waiter): void {
-    if (this.#suspended) return
+  #lane(subject: string): PublishLane<Waiter> {
+    const stream = streamOf(subject)
+    let lane = this.#lanes.get(stream)
+    if (lane === undefined) {
+      lane = new PublishLane()
+      this.#lanes.set(stream, lane)
+    }
+    return lane
+  }
+
+  /** Sends what has not been sent, as far as the lane is open. */
+  #sendNext(lane: PublishLane<Waiter>): void {
+    while (!lane.empty && lane.open && !this.#suspended && !this.#closed) {
+      const waiter = lane.take()
+      if (waiter !== undefined && this.#waiters.has(waiter.token)) this.#transmit(waiter)
+    }
+  }
+
+  #transmit(waiter: Waiter): void {
     const timeoutMs = this.#attemptTimeoutMs * 2 ** Math.min(waiter.attempts, 10)
     waiter.resendAt = Date.now() + Math.min(timeoutMs, Math.max(ATTEMPT_TIMEOUT_MS_MAX, this.#attemptTimeoutMs))
+    if (waiter.attempts === 0) waiter.lane.inflight += 1
     waiter.attempts += 1
     const { subject, payload, headers } = waiter
-    const reply = `${this.#inbox}.${token}`
+    const reply = `${this.#inbox}.${waiter.token}`
     try {
       this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers })
     } catch (thrown) {
-      this.#settle(token, () => waiter.reject(this.#unsendable(waiter, ensureError(thrown))))
+      this.#settle(waiter, () => waiter.reject(this.#unsendable(waiter, ensureError(thrown))))
     }
   }
 
@@ -163,13 +185,22 @@ export class AckMultiplexer {
     return new MurmurError(`Cannot publish to "${subject}": ${cause.message}`, { code: "PUBLISH_REFUSED", cause })
   }
 
-  #resendOverdue(): void {
+  #onSweep(): void {
     const now = Date.now()
-    for (const [token, waiter] of this.#waiters) {
-      if (waiter.giveUpAt <= now) this.#settle(token, () => waiter.reject(timeoutError(waiter)))
-      else if (waiter.resendAt <= now) this.#transmit(token, waiter)
+    const late = new Set<PublishLane<Waiter>>()
+    for (const waiter of this.#waiters.values()) {
+      if (waiter.giveUpAt <= now) {
+        if (waiter.attempts === 0) late.add(waiter.lane)
+        this.#settle(waiter, () => waiter.reject(timeoutError(waiter)))
+      } else if (waiter.attempts > 0 && waiter.resendAt <= now && !this.#suspended) {
+        this.#transmit(waiter)
+      }
     }
-    for (const [stream, until] of this.#held) if (until <= now) this.#held.delete(stream)
+    for (const lane of late) lane.prune(({ token }) => this.#waiters.has(token))
+    for (const lane of this.#lanes.values()) {
+      if (lane.heldUntil <= now) lane.heldUntil = 0
+      this.#sendNext(lane)
+    }
   }
 
   #onReply(error: Error | null, msg: Msg): void {
@@ -180,34 +211,31 @@ export class AckMultiplexer {
     const reply = readReply(msg.data)
     if (reply === undefined) return // not from a server: the answer is still to come
     if ("seq" in reply) {
-      this.#settle(token, () => waiter.resolve(reply))
+      this.#settle(waiter, () => waiter.resolve(reply))
     } else if (transient(reply)) {
       this.#hold(waiter)
     } else {
-      this.#settle(token, () => waiter.reject(publishError(waiter.subject, reply)))
+      this.#settle(waiter, () => waiter.reject(publishError(waiter.subject, reply)))
     }
   }
 
   /** Sends a message again in a while, and what comes later for its stream not before. */
   #hold(waiter: Waiter): void {
     waiter.resendAt = Date.now() + Math.min(BACKOFF_MS_MAX, 50 * 2 ** Math.min(waiter.attempts, 10))
-    const stream = streamOf(waiter.subject)
-    this.#held.set(stream, Math.max(waiter.resendAt, this.#held.get(stream) ?? 0))
+    waiter.lane.heldUntil = Math.max(waiter.resendAt, waiter.lane.heldUntil)
   }
 
-  #settle(token: string, outcome: () => void): void {
-    this.#waiters.delete(token)
+  #settle(waiter: Waiter, outcome: () => void): void {
+    this.#waiters.delete(waiter.token)
+    if (waiter.attempts > 0) waiter.lane.inflight -= 1
     if (this.#waiters.size === 0) {
       clearInterval(this.#sweep)
       this.#sweep = undefined
+    } else if (!waiter.lane.empty) {
+      this.#sendNext(waiter.lane)
     }
     outcome()
   }
-}
-
-/** `<mesh>.<kind>`: each kind of subject is one stream. */
-function streamOf(subject: string): string {
-  return subject.slice(0, subject.indexOf(".", subject.indexOf(".") + 1))
 }
 
 /** The client's headers can be encoded, which its types do not say. */

@@ -3,7 +3,7 @@ import { MurmurError } from "../errors.js"
 
 /** Where and how to reach the servers of a mesh. */
 export interface ConnectionOptions {
-  /** `nats://host:port`, or several, comma-separated. */
+  /** `nats://host:port`, or several, comma-separated. `nats://user:password@host` and `nats://token@host` log in. */
   readonly url: string
   /** Shown by the server's own tools. */
   readonly name: string
@@ -23,12 +23,12 @@ export const SERVER_FLOOR = "2.14.0"
  */
 export async function connectNats(options: ConnectionOptions): Promise<NatsConnection> {
   const { connect, credsAuthenticator } = await import("@nats-io/transport-node")
-  const authenticator =
-    options.credsFile === undefined ? undefined : credsAuthenticator(await readCreds(options.credsFile))
+  const { servers, login } = readUrl(options.url)
+  const creds = options.credsFile === undefined ? undefined : await readCreds(options.credsFile)
   let connection: NatsConnection
   try {
     connection = await connect({
-      servers: options.url.split(",").map((url) => url.trim()),
+      servers,
       name: options.name,
       timeout: options.connectTimeoutMs ?? 5_000,
       maxReconnectAttempts: -1,
@@ -37,7 +37,7 @@ export async function connectNats(options: ConnectionOptions): Promise<NatsConne
       pingInterval: 10_000,
       maxPingOut: 2,
       noAsyncTraces: true,
-      ...(authenticator === undefined ? {} : { authenticator }),
+      ...(creds === undefined ? login : { authenticator: credsAuthenticator(creds) }),
     })
   } catch (cause) {
     throw new MurmurError(
@@ -54,6 +54,31 @@ export async function connectNats(options: ConnectionOptions): Promise<NatsConne
   return connection
 }
 
+/** The servers of a url, and who logs in to them: the client itself does not read that from a url. */
+function readUrl(url: string): { servers: string[]; login: { user?: string; pass?: string; token?: string } } {
+  let login = {}
+  const servers = url.split(",").map((part) => {
+    const [, scheme = "", userInfo, rest = ""] = /^([a-z]+:\/\/)?(?:([^@/]*)@)?(.*)$/.exec(part.trim()) ?? []
+    if (userInfo !== undefined) login = readUserInfo(userInfo)
+    return scheme + rest
+  })
+  return { servers, login }
+}
+
+function readUserInfo(userInfo: string): { user: string; pass: string } | { token: string } {
+  const at = userInfo.indexOf(":")
+  if (at < 0) return { token: decode(userInfo) }
+  return { user: decode(userInfo.slice(0, at)), pass: decode(userInfo.slice(at + 1)) }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
 async function readCreds(file: string): Promise<Uint8Array> {
   const { readFile } = await import("node:fs/promises")
   try {
@@ -68,7 +93,7 @@ async function readCreds(file: string): Promise<Uint8Array> {
 
 /** A url without its user and password, for messages. */
 export function redactUrl(url: string): string {
-  return url.replace(/\/\/[^@/]*@/g, "//***@")
+  return url.replace(/(^|\/\/|,\s*)[^@/,]*@/g, "$1***@")
 }
 
 /** @throws MurmurError `SERVER_TOO_OLD` or `SERVER_NO_JETSTREAM` */

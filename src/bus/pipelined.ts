@@ -27,11 +27,14 @@ export async function* pipelined<In, Out>(
     } catch (error) {
       end = { error }
     }
-    reading = undefined
   }
+  const readNext = (): Promise<void> =>
+    read().finally(() => {
+      reading = undefined
+    })
   try {
     for (;;) {
-      if (end === undefined && inflight.length < inflightMax) reading ??= read()
+      if (end === undefined && inflight.length < inflightMax) reading ??= readNext()
       const [first] = inflight
       if (first?.settled === true) {
         inflight.shift()
