@@ -18,6 +18,9 @@ const MAY_IMPORT = {
   telemetry: [],
 }
 
+/** The public surface, and what the loader hands to agent files. They may import all of src. */
+const SURFACE = ["index.ts", "supplied.ts"]
+
 /** What everyone may import. */
 const EVERYONE = ["src/errors.ts", "src/telemetry/ports.ts", "src/telemetry/redact.ts"]
 /** Who may import the rest of telemetry: the set-up, the log, the exporters. */
@@ -31,7 +34,7 @@ const RXJS = {
     /^src\/agents\/react[^/]*\.ts$/,
     /^src\/agents\/windows\//,
     /^src\/bus\/observe[^/]*\.ts$/,
-    /^src\/index\.ts$/,
+    /^src\/(index|supplied)\.ts$/,
   ],
   says: "RxJS stays in src/agents/react*.ts, src/agents/windows/ and src/bus/observe*.ts",
 }
@@ -106,8 +109,9 @@ function againstFile(file, target, typeOnly) {
     return `${file} has no place among the arrows: move it into a folder, or add that to scripts/imports/rules.mjs`
   if (to === undefined) return "src imports only from the folders of src"
   if (target.endsWith(".test.ts")) return "what ships imports no test"
-  if (from === "index.ts") return undefined
-  if (to === "index.ts") return "the public surface is for users; import the file that has what you need"
+  if (SURFACE.includes(from)) return undefined
+  if (target === "src/supplied.ts" && file === "src/node/loader.ts") return undefined
+  if (SURFACE.includes(to)) return "the public surface is for users; import the file that has what you need"
   if (EVERYONE.includes(target) && from !== "errors.ts") return undefined
   if (from === to) return undefined
   if (from === "errors.ts") return "src/errors.ts stands below everything and imports nothing of ours"
@@ -125,5 +129,5 @@ function againstFile(file, target, typeOnly) {
 function areaOf(file) {
   const [top, area] = file.split("/")
   if (top !== "src") return undefined
-  return area === "index.ts" || area === "errors.ts" || Object.hasOwn(MAY_IMPORT, area) ? area : undefined
+  return SURFACE.includes(area) || area === "errors.ts" || Object.hasOwn(MAY_IMPORT, area) ? area : undefined
 }

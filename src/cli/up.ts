@@ -2,6 +2,7 @@ import { once } from "node:events"
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { type Bus, openBus } from "../bus/bus.js"
+import { redactUrl } from "../bus/connection.js"
 import type { LocalServer } from "../bus/server/index.js"
 import { MurmurError } from "../errors.js"
 import type { HttpServer } from "../http/server.js"
@@ -113,7 +114,7 @@ async function start(
   running.add("gauges", async () => gauges())
   const http = options.http ? await serve(node, telemetry, options, running) : undefined
   if (options.watch) running.add("watch", await watchFiles(loader, node, log))
-  return { bus, node, natsUrl: server.url, http }
+  return { bus, node, natsUrl: redactUrl(server.url), http }
 }
 
 /** The server that was named, or the one of this folder: started, or joined when it runs. */

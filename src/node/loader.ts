@@ -6,6 +6,7 @@ import type { createJiti } from "jiti"
 import { type AgentDefinition, isAgent } from "../agents/define-agent.js"
 import { ensureError, MurmurError } from "../errors.js"
 import { isSource, type SourceDefinition } from "../sources/source.js"
+import { suppliedModules } from "../supplied.js"
 
 /** What was found in files. */
 export interface Loaded {
@@ -13,6 +14,11 @@ export interface Loaded {
   readonly sources: readonly SourceDefinition[]
   /** The files that were read, absolute. */
   readonly files: readonly string[]
+}
+
+/** Whether a file may hold agents or sources. */
+export function isCode(file: string): boolean {
+  return CODE.test(file) && !NOT_CODE.test(file)
 }
 
 const CODE = /\.(ts|mts|cts|js|mjs|cjs)$/
@@ -77,14 +83,7 @@ export class Loader {
 
   async #loader(): Promise<ReturnType<typeof createJiti>> {
     if (this.#jiti !== undefined) return this.#jiti
-    const [{ createJiti }, murmur, rxjs, operators, zod] = await Promise.all([
-      import("jiti"),
-      import("../index.js"),
-      import("rxjs"),
-      import("rxjs/operators"),
-      import("zod"),
-    ])
-    const virtualModules = { murmur, rxjs, "rxjs/operators": operators, zod }
+    const [{ createJiti }, virtualModules] = await Promise.all([import("jiti"), suppliedModules()])
     this.#jiti = createJiti(import.meta.url, { virtualModules, interopDefault: false })
     return this.#jiti
   }
@@ -105,7 +104,7 @@ async function codeIn(folder: string): Promise<string[]> {
     if (entry.name.startsWith(".") || SKIPPED.has(entry.name)) continue
     const path = join(folder, entry.name)
     if (entry.isDirectory()) files.push(...(await codeIn(path)))
-    else if (CODE.test(entry.name) && !NOT_CODE.test(entry.name)) files.push(path)
+    else if (isCode(entry.name)) files.push(path)
   }
   return files
 }

@@ -1,6 +1,6 @@
 import { ensureError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
-import type { Loader } from "./loader.js"
+import { isCode, type Loader } from "./loader.js"
 import type { MurmurNode } from "./node.js"
 
 const SETTLE_MS = 100
@@ -27,7 +27,8 @@ export async function watchFiles(loader: Loader, node: MurmurNode, log: Log): Pr
       log.error({ error: ensureError(thrown) }, "cannot swap edited code in; what ran before goes on")
     }
   }
-  watcher.on("all", () => {
+  watcher.on("all", (_kind, file) => {
+    if (!isCode(file)) return
     clearTimeout(timer)
     timer = setTimeout(() => {
       swapping = swapping.then(swap)
