@@ -48,7 +48,7 @@ test("A failure names its line, begins nothing more, and reports what was stored
     return ackOf(Number(data))
   }
   const end = await publishAll(drafts(1_000), publish, async ({ seq }) => void reported.push(seq))
-  expect(end.failure).toMatchObject({ line: 3, error: { message: "refused" } })
+  expect(end.failure).toMatchObject({ event: { line: 3 }, error: { message: "refused" } })
   expect(begun).toBeLessThan(300)
   expect(reported).toHaveLength(begun - 1)
   expect(end.stored).toBe(reported.length)
@@ -65,6 +65,6 @@ test("An input that breaks off is the failure, after all that came before it was
     async ({ data }) => ackOf(Number(data)),
     async ({ seq }) => void reported.push(seq),
   )
-  expect(end).toMatchObject({ stored: 2, failure: { line: undefined, error: { message: "line 3 is no JSON" } } })
+  expect(end).toMatchObject({ stored: 2, failure: { event: undefined, error: { message: "line 3 is no JSON" } } })
   expect(reported).toEqual([1, 2])
 })

@@ -8,11 +8,18 @@ export interface Numbered {
   readonly draft: EventDraft
 }
 
+/** Why a run of publishes stopped. */
+export interface Failure {
+  /** The event that failed; `undefined` when the input did. */
+  readonly event: Numbered | undefined
+  readonly error: Error
+}
+
 /** How a run of publishes ended. */
 export interface PipelineEnd {
   readonly stored: number
   /** Why it stopped before the end of the input. */
-  readonly failure: { readonly line: number | undefined; readonly error: Error } | undefined
+  readonly failure: Failure | undefined
 }
 
 const INFLIGHT_MAX = 256
@@ -27,25 +34,24 @@ export async function publishAll(
   publish: (draft: EventDraft) => Promise<PublishAck>,
   onAck: (ack: PublishAck) => Promise<void>,
 ): Promise<PipelineEnd> {
-  const inflight: { line: number; ack: Promise<PublishAck> }[] = []
+  const inflight: Promise<PublishAck>[] = []
   let stored = 0
-  let failure: PipelineEnd["failure"]
-  const fail = (line: number | undefined, thrown: unknown): void => {
-    if (failure === undefined) failure = { line, error: ensureError(thrown) }
+  let failure: Failure | undefined
+  const fail = (event: Numbered | undefined, thrown: unknown): void => {
+    if (failure === undefined) failure = { event, error: ensureError(thrown) }
   }
   const settleFirst = async (): Promise<void> => {
-    const first = inflight.shift()
-    const ack = await first?.ack.catch(() => undefined) // its failure is noted where it happens
+    const ack = await inflight.shift()?.catch(() => undefined) // its failure is noted where it happens
     if (ack === undefined) return
     stored += 1
     await onAck(ack)
   }
   try {
-    for await (const { line, draft } of events) {
+    for await (const event of events) {
       if (failure !== undefined) break
-      const ack = publish(draft)
-      ack.catch((error) => fail(line, error))
-      inflight.push({ line, ack })
+      const ack = publish(event.draft)
+      ack.catch((error) => fail(event, error))
+      inflight.push(ack)
       if (inflight.length >= INFLIGHT_MAX) await settleFirst()
     }
   } catch (error) {

@@ -1,12 +1,13 @@
 import { readFile } from "node:fs/promises"
 import type { BusCore } from "../bus/bus-core.js"
 import type { EventDraft } from "../bus/event.js"
+import { freshId } from "../bus/ids.js"
 import type { PublishAck } from "../bus/publisher.js"
 import { checkType } from "../bus/subjects.js"
 import { isMurmurError, MurmurError } from "../errors.js"
 import type { Cli } from "./cli.js"
 import { requireMesh, withMesh } from "./connect.js"
-import { type Numbered, publishAll } from "./publish-pipeline.js"
+import { type Failure, type Numbered, publishAll } from "./publish-pipeline.js"
 import { startCommandTracing, tracedPublish } from "./publish-tracing.js"
 import { checkedArgument, usageError } from "./usage.js"
 
@@ -35,12 +36,12 @@ export async function publish(cli: Cli, [type, input]: [string, string?], option
     await withMesh(
       cli.options,
       async (bus) => {
-        const missing = meshMissing(bus)
         const send = (draft: EventDraft): Promise<PublishAck> =>
           tracedPublish(tracing, draft, (traced, { trace }) =>
-            Promise.race([bus.publish(traced, { producer: "cli", trace, timeoutMs: PUBLISH_MS }), missing]),
+            bus.publish(traced, { producer: "cli", trace, timeoutMs: PUBLISH_MS }),
           )
-        const { stored, failure } = await publishAll(events, send, (ack) => print(cli, ack))
+        const publishing = publishAll(events, send, (ack) => print(cli, ack))
+        const { stored, failure } = await Promise.race([publishing, meshMissing(bus)])
         if (failure !== undefined) throw explained(failure, stored, input === "-")
       },
       use,
@@ -62,7 +63,7 @@ function checkUsage(input: string | undefined, options: PublishCommandOptions): 
 }
 
 async function single(type: string, { key, id, data, file }: PublishCommandOptions): Promise<EventDraft> {
-  return { type, key, id, data: file === undefined ? (data ?? null) : await readJson(file) }
+  return { type, key, id: id ?? freshId(), data: file === undefined ? (data ?? null) : await readJson(file) }
 }
 
 async function readJson(file: string): Promise<unknown> {
@@ -77,19 +78,18 @@ async function readJson(file: string): Promise<unknown> {
 async function* fromInput(type: string, { key, asData = false }: PublishCommandOptions): AsyncGenerator<Numbered> {
   const [{ readLines }, { draftOfLine }] = await Promise.all([import("./lines.js"), import("./publish-line.js")])
   for await (const line of readLines(process.stdin)) {
-    yield { line: line.number, draft: draftOfLine(line, { type, key, asData }) }
+    const draft = draftOfLine(line, { type, key, asData })
+    yield { line: line.number, draft: { ...draft, id: draft.id ?? freshId() } }
   }
 }
 
 /** Rejects when the mesh is not there, and else says nothing: the look costs no time, since nobody waits for it. */
 function meshMissing(bus: BusCore): Promise<never> {
-  const missing = new Promise<never>((_, reject) => {
+  return new Promise<never>((_, reject) => {
     requireMesh(bus).catch((error) => {
       if (isMurmurError(error)) reject(error) // credentials that may publish need not be allowed to look
     })
   })
-  missing.catch(() => {})
-  return missing
 }
 
 function print({ options, out }: Cli, { id, seq, type, key, duplicate }: PublishAck): Promise<void> {
@@ -97,11 +97,16 @@ function print({ options, out }: Cli, { id, seq, type, key, duplicate }: Publish
   return out.line(JSON.stringify({ id, seq, type, key: key ?? null, ...(duplicate && { duplicate }) }))
 }
 
-function explained({ line, error }: { line: number | undefined; error: Error }, stored: number, many: boolean): Error {
-  if (!many || !isMurmurError(error)) return error
-  const where = line === undefined ? "" : `line ${line}: `
-  return new MurmurError(`${where}${error.message} (stored before it stopped: ${stored})`, {
+/** Says which line it was, and under which id an event whose fate is unknown may be published again. */
+function explained({ event, error }: Failure, stored: number, many: boolean): Error {
+  if (!isMurmurError(error)) return error
+  const where = many && event !== undefined ? `line ${event.line}: ` : ""
+  const unknown = event !== undefined && ["BUS_UNAVAILABLE", "BUS_CLOSED"].includes(error.code)
+  const id = unknown ? `. Its id is ${event.draft.id}` : ""
+  const end = many ? ` (stored before it stopped: ${stored})` : ""
+  return new MurmurError(`${where}${error.message}${id}${end}`, {
     code: error.code,
     cause: error,
+    details: { stored, ...(event && { id: event.draft.id, line: event.line }) },
   })
 }
