@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from "vitest"
 import { z } from "zod"
+import { DeadLetter } from "../src/agents/dead-letters.js"
 import type { AgentDefinition } from "../src/agents/define-agent.js"
 import { defineAgent } from "../src/agents/define-agent.js"
-import { DeadLetter } from "../src/agents/dead-letters.js"
 import { defineEvent } from "../src/bus/define-event.js"
 import { readHistory } from "../src/bus/reader.js"
 import { RetryableError, TerminalError } from "../src/errors.js"
@@ -20,7 +20,11 @@ afterEach(async () => {
 async function deadLetters(of: TestMesh): Promise<DeadLetter[]> {
   const { names, link } = of.bus
   const letters: DeadLetter[] = []
-  for await (const message of readHistory(link, { stream: names.dead, filter: `${names.mesh}.dead.>`, from: { seq: 1 } })) {
+  for await (const message of readHistory(link, {
+    stream: names.dead,
+    filter: `${names.mesh}.dead.>`,
+    from: { seq: 1 },
+  })) {
     letters.push(DeadLetter.parse(JSON.parse(Buffer.from(message.data).toString())))
   }
   return letters

@@ -55,8 +55,11 @@ class RecordingNode implements HttpNode {
 async function serve(options: Partial<HttpOptions> = {}, node = new RecordingNode()) {
   const http = await startHttp(node, { port: 0, ...options })
   cleanup.push(() => http.close())
-  const post = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = STRUCTURED, path = "/events") =>
-    fetch(`${http.url}${path}`, { method: "POST", body, headers })
+  const post = (
+    body: string | Uint8Array<ArrayBuffer>,
+    headers: Record<string, string> = STRUCTURED,
+    path = "/events",
+  ) => fetch(`${http.url}${path}`, { method: "POST", body, headers })
   return { node, post, port: Number(new URL(http.url).port), ...http }
 }
 

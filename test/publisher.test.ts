@@ -90,7 +90,7 @@ describe("while the server is killed and comes back", () => {
 
 test("more at once than a stream buffers is not refused, lost or reordered", async () => {
   const { bus } = await mesh({ sync: "always" })
-  const count = 25_000 // a stream buffers 10,000 messages and answers "too many requests" to the rest
+  const count = 25_000 // in a cluster a stream buffers 10,000 messages and answers "too many requests" to the rest
   const acks = await Promise.all(drafts(count, 10).map((each) => bus.publish(each, { producer: "cli" })))
   expect(acks.map(({ seq }) => seq)).toEqual(Array.from({ length: count }, (_, n) => n + 1))
   const { state } = await bus.link.manager.streams.info(bus.names.events)

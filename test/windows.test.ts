@@ -47,7 +47,15 @@ const data = (events: MurmurEvent[]) => events.map(({ data }) => data)
 
 test("tumbling windows work in event time, per key, and close when their key has moved on", async () => {
   mesh = await startMesh({ agents: [sums()] })
-  await publish(mesh, [tick(1, 1), tick(3, 2), tick(2, 10, "B"), tick(9, 4), tick(11, 8), tick(25, 1), tick(31, 5, "B")])
+  await publish(mesh, [
+    tick(1, 1),
+    tick(3, 2),
+    tick(2, 10, "B"),
+    tick(9, 4),
+    tick(11, 8),
+    tick(25, 1),
+    tick(31, 5, "B"),
+  ])
   const seen = await take(mesh.bus, "market.sum", 3)
   const of = (key: string) => data(seen.filter((event) => event.key === key))
   expect(of("A")).toEqual([
@@ -174,7 +182,10 @@ test("operators that are not windows react to each event, and their outputs have
 test("at the bound of open events the agent says so, and goes on when a window closes", async () => {
   mesh = await startMesh({ agents: [sums({ window: { openEventsMax: 5, idleTimeoutMs: 1_500 } })] })
   const node = mesh.node
-  await publish(mesh, [0, 1, 2, 3, 4, 5, 6, 12].map((second) => tick(second, 1)))
+  await publish(
+    mesh,
+    [0, 1, 2, 3, 4, 5, 6, 12].map((second) => tick(second, 1)),
+  )
   await until("it is blocked", () => node.hosts[0]?.blocked === "window")
   expect(node.readiness().ready).toBe(false)
   const [first] = await take(mesh.bus, "market.sum", 1)

@@ -9,7 +9,7 @@ import { codeRoutes, routingOf, withoutPredicates } from "../agents/routes.js"
 import type { Bus } from "../bus/bus.js"
 import type { EventDraft } from "../bus/event.js"
 import type { PublishAck, PublishOptions } from "../bus/publisher.js"
-import { type RetentionOptions, streamInfo } from "../bus/streams.js"
+import type { RetentionOptions } from "../bus/streams.js"
 import { ensureError, MurmurError } from "../errors.js"
 import { LiveRoutes } from "../router/live.js"
 import { declareRoutes } from "../router/route-bucket.js"
@@ -337,9 +337,4 @@ function checkNames({ agents, sources }: Hosted): void {
     }
     seen.set(name, kind)
   }
-}
-
-/** Whether the mesh's streams are on the server. */
-export async function meshExists(bus: Bus): Promise<boolean> {
-  return (await streamInfo(bus.link.manager, bus.names.events)) !== undefined
 }

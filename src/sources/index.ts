@@ -1,8 +1,6 @@
 export { FileChanged, FileCreated, FileData, FileDeleted } from "./filesystem/events.js"
-export type { Ignore } from "./filesystem/ignore.js"
 export { type FilesystemOptions, filesystem } from "./filesystem.js"
 export {
-  FeedFailedData,
   MarketFeedFailed,
   MarketTicker,
   MarketTrade,
@@ -18,7 +16,6 @@ export {
   type CronDue,
   type CronSchedule,
   defineSource,
-  isSource,
   type SourceContext,
   type SourceDefinition,
   type SourceOptions,
