@@ -40,11 +40,19 @@ const Envelope = z
     time: timestamp.optional(),
     datacontenttype: z.string().optional(),
     dataschema: z.string().optional(),
-    data: z.unknown(),
+    data: z.unknown().optional(),
     data_base64: z.string().optional(),
     correlationid: z.string().min(1).optional(),
     causationid: z.string().min(1).optional(),
-    hops: z.coerce.number().int().min(0).optional(),
+    hops: z
+      .union([
+        z.int().min(0),
+        z
+          .string()
+          .regex(/^\d{1,9}$/)
+          .transform(Number),
+      ])
+      .optional(),
     trust: z.enum(["internal", "external"]).optional(),
     traceparent: z.string().optional(),
     tracestate: z.string().optional(),
@@ -152,7 +160,9 @@ function binaryEnvelope(message: StoredMessage, contentType: string): Record<str
   if (contentType !== "") envelope.datacontenttype = contentType
   for (const name of message.headerNames()) {
     const lower = name.toLowerCase()
-    if (lower.startsWith("ce-")) envelope[lower.slice(3)] = decodePercent(message.header(name) ?? "")
+    if (lower.startsWith("ce-") && !NOT_IN_HEADERS.has(lower)) {
+      envelope[lower.slice(3)] = decodePercent(message.header(name) ?? "")
+    }
   }
   for (const name of ["traceparent", "tracestate"]) {
     const value = message.header(name)
@@ -160,6 +170,9 @@ function binaryEnvelope(message: StoredMessage, contentType: string): Record<str
   }
   return envelope
 }
+
+/** In binary mode the payload is the data and `content-type` says what it is; a header cannot put others in their place. */
+const NOT_IN_HEADERS = new Set(["ce-data", "ce-data_base64", "ce-datacontenttype"])
 
 function decodePercent(value: string): string {
   try {
@@ -199,7 +212,7 @@ function envelopeEvent(envelope: Envelope, message: StoredMessage, parts: Subjec
     type: parts.type,
     time: envelope.time ?? message.time.toISOString(),
     key: envelope.subject ?? parts.key,
-    data: envelope.data ?? envelope.data_base64 ?? null,
+    data: envelope.data ?? base64Data(envelope) ?? null,
     producer: parts.producer,
     seq: message.seq,
     correlationid: envelope.correlationid ?? envelope.id,
@@ -209,6 +222,12 @@ function envelopeEvent(envelope: Envelope, message: StoredMessage, parts: Subjec
     trace: traceOf(envelope.traceparent, envelope.tracestate),
     extensions: extensionsOf(envelope),
   }
+}
+
+/** Binary data stays base64, as everywhere; text and JSON are read. */
+function base64Data({ data_base64: data, datacontenttype }: Envelope): unknown {
+  if (data === undefined || datacontenttype === undefined) return data
+  return readData(Buffer.from(data, "base64"), datacontenttype)
 }
 
 function rawEvent(names: MeshNames, message: StoredMessage, parts: SubjectParts): MurmurEvent {
