@@ -1,17 +1,18 @@
 /**
  * What matching an event costs as routes that do not match become more. Prints one JSON value: nanoseconds per call.
  *
- *     npx jiti bench/router.ts
+ *     npx jiti bench/router.ts [numbers of routes, comma-separated] [milliseconds per measurement]
  */
 import type { MurmurEvent } from "../src/bus/event.js"
-import { liveRoute, type Route, RouteTable } from "../src/router/index.js"
+import { liveRoute, type Route } from "../src/router/route.js"
+import { RouteTable } from "../src/router/table.js"
 
-const COUNTS = [10, 100, 1_000, 10_000]
+const COUNTS = (process.argv[2] ?? "10,100,1000,10000").split(",").map(Number)
 const EVENTS = 1_000
 /** Calls between two looks at the clock. Divides EVENTS. */
 const BATCH = 20
 const WARMUP_MS = 100
-const MEASURE_MS = 400
+const MEASURE_MS = Number(process.argv[3] ?? 400)
 
 type Make = { route: (n: number) => Route; event: (n: number) => Partial<MurmurEvent> }
 

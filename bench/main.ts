@@ -1,0 +1,134 @@
+import { writeFileSync } from "node:fs"
+import { ensureServerBinary } from "../src/bus/server/index.js"
+import { BINARY_VARIABLE } from "../test/support/binary.js"
+import { startTestServer, type TestServer } from "../test/support/nats-server.js"
+import { measureBullmq } from "./measures/bullmq.js"
+import { measureCliStart } from "./measures/cli-start.js"
+import { measureFanOut } from "./measures/fan-out.js"
+import { type Latency, measureLatency } from "./measures/latency.js"
+import { measureMemory } from "./measures/memory.js"
+import { profileVariant } from "./measures/profile.js"
+import { measureRoutes } from "./measures/routes.js"
+import { measureThroughput, type Throughput } from "./measures/throughput.js"
+import { VARIANTS } from "./measures/variants.js"
+import { aimsOf } from "./report/aims.js"
+import { renderMarkdown } from "./report/markdown.js"
+import type { Results, Sync } from "./report/results.js"
+import { type BenchOptions, type Part, readOptions } from "./support/args.js"
+import { startChild } from "./support/child.js"
+import { describeMachine } from "./support/machine.js"
+
+/** From bench/dist/bench to bench. */
+const OUTPUT = new URL("../../", import.meta.url)
+
+const options = readOptions(process.argv.slice(2))
+if (options !== undefined) await main(options)
+process.exit(process.exitCode ?? 0)
+
+async function main(wanted: BenchOptions): Promise<void> {
+  const began = performance.now()
+  const { path } = await ensureServerBinary()
+  process.env[BINARY_VARIABLE] = path
+  const machine = describeMachine(path)
+  const sink = startChild("otlp-sink", {})
+  try {
+    const otlpUrl = `${(await sink.next<{ url: string }>()).url}/v1/traces`
+    const plain = await withServer("default", (server) => measurePlain(wanted, server, otlpUrl))
+    const always = await withServer("always", (server) => measureBothSyncs(wanted, server, otlpUrl, "always"))
+    const bullmq = wanted.long ? await measureBullmq({ rounds: 3, events: 12_000, warmup: 4_000, say }) : undefined
+    finish(wanted, {
+      date: wanted.date,
+      command: wanted.command,
+      seconds: (performance.now() - began) / 1_000,
+      machine,
+      ...plain,
+      throughput: { default: plain.throughput, always: always.throughput },
+      latency: { default: plain.latency, always: always.latency },
+      bullmq,
+    })
+  } finally {
+    await sink.stop()
+  }
+}
+
+interface BothSyncs {
+  readonly throughput: Throughput | undefined
+  readonly latency: Latency | undefined
+}
+
+async function measureBothSyncs(
+  wanted: BenchOptions,
+  server: TestServer,
+  otlpUrl: string,
+  sync: Sync,
+): Promise<BothSyncs> {
+  const { url, pid: serverPid } = server
+  const load =
+    sync === "default" ? { events: 24_000, warmup: 8_000, rounds: 4 } : { events: 6_000, warmup: 2_000, rounds: 3 }
+  const rounds = load.rounds * (wanted.long ? 3 : 1)
+  const throughput = await part(wanted, "throughput", `sync ${sync}`, () =>
+    measureThroughput({ url, serverPid, otlpUrl, ...load, rounds, say }),
+  )
+  const variants = wanted.long ? VARIANTS : sync === "default" ? (["a", "c", "d"] as const) : (["a", "c"] as const)
+  const latency = await part(wanted, "latency", `sync ${sync}`, () =>
+    measureLatency({ url, otlpUrl, variants, rounds: wanted.long ? 7 : 3, rate: 200, samples: 400, say }),
+  )
+  return { throughput, latency }
+}
+
+/** What is measured once, on the server with its default sync, and what is measured with both. */
+async function measurePlain(
+  wanted: BenchOptions,
+  server: TestServer,
+  otlpUrl: string,
+): Promise<BothSyncs & Pick<Results, "fanOut" | "cli" | "memory" | "routes" | "profile">> {
+  const { url } = server
+  const { long } = wanted
+  const both = await measureBothSyncs(wanted, server, otlpUrl, "default")
+  const fanOut = await part(wanted, "fan-out", "", () =>
+    measureFanOut({ url, rounds: long ? 5 : 2, events: 2_400, say }),
+  )
+  const cli = await part(wanted, "cli", "", () => measureCliStart({ url, runs: long ? 60 : 20, say }))
+  const memory = await part(wanted, "memory", "", () =>
+    measureMemory({ url, handleKeys: [10_000, 100_000], reactKeys: 10_000, say }),
+  )
+  const routes = await part(wanted, "routes", "", () => measureRoutes([10, 10_000], long ? 400 : 100))
+  const profile = await part(wanted, "profile", "", async () => {
+    const spotsOf = (variant: "b" | "c" | "d") => profileVariant(variant, { url, otlpUrl, events: 40_000, count: 15 })
+    return { b: await spotsOf("b"), c: await spotsOf("c"), d: await spotsOf("d") }
+  })
+  return { ...both, fanOut, cli, memory, routes, profile: profile ?? {} }
+}
+
+async function withServer<T>(sync: Sync, work: (server: TestServer) => Promise<T>): Promise<T> {
+  const server = await startTestServer({ sync })
+  try {
+    return await work(server)
+  } finally {
+    await server.stop()
+  }
+}
+
+async function part<T>(
+  wanted: BenchOptions,
+  name: Part,
+  what: string,
+  measure: () => Promise<T>,
+): Promise<T | undefined> {
+  if (!wanted.only.has(name)) return undefined
+  say(`${name} ${what}`.trim())
+  return measure()
+}
+
+function finish({ write }: BenchOptions, results: Results): void {
+  for (const { what, found, met } of aimsOf(results))
+    say(`${met ? "met   " : "MISSED"} ${what}: ${found.toPrecision(3)}`)
+  if (!write) return
+  writeFileSync(new URL("results.json", OUTPUT), `${JSON.stringify(results, undefined, 2)}\n`)
+  writeFileSync(new URL("RESULTS.md", OUTPUT), renderMarkdown(results))
+  say(`bench/RESULTS.md and bench/results.json are written (${Math.round(results.seconds)} s)`)
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}

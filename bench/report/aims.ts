@@ -1,0 +1,56 @@
+import type { Spread } from "../support/stats.js"
+import type { Results } from "./results.js"
+
+/** Something that the benchmark is to show, and what it showed. */
+export interface Aim {
+  readonly what: string
+  readonly atLeast?: number
+  readonly atMost?: number
+  readonly found: number
+  /** Smallest and largest of the rounds. */
+  readonly range: readonly [number, number] | undefined
+  readonly met: boolean
+}
+
+/** The aims that these results can say something about. */
+export function aimsOf({ throughput, latency, memory, cli, routes }: Results): Aim[] {
+  const { default: plain, always } = throughput
+  const idle = memory?.handle.map(({ keys, heapBytes }) =>
+    aim(`kB of heap per idle session, ${keys} keys`, { atMost: 0.3 }, heapBytes / 1_000),
+  )
+  const growth = Object.entries(routes ?? {})
+    .filter(([kind]) => !kind.includes("one by one"))
+    .map(([, byCount]) => (byCount[10_000]?.matchTenEvents ?? Number.NaN) / (byCount[10]?.matchTenEvents ?? Number.NaN))
+  return [
+    aim("(c) / (a), events/s, default sync", { atLeast: 1.2 }, plain?.ratios["c/a"]),
+    aim("(c) / (b), events/s, default sync", { atLeast: 0.5 }, plain?.ratios["c/b"]),
+    aim("(d) / (a), events/s, default sync", { atLeast: 0.85 }, plain?.ratios["d/a"]),
+    aim("(c) / (b), events/s, sync always", { atLeast: 0.9 }, always?.ratios["c/b"]),
+    aim("(c) / (a), p99 latency, default sync", { atMost: 1.5 }, latency.default?.p99Ratios["c/a"]),
+    aim("(c) / (a), p99 latency, sync always", { atMost: 1.5 }, latency.always?.p99Ratios["c/a"]),
+    ...(idle ?? []),
+    aim("`murmur --help`, times bare Node", { atMost: 1.3 }, cli?.commands["murmur --help"]?.timesNode),
+    aim("`murmur publish`, times bare Node", { atMost: 2.5 }, cli?.commands["murmur publish"]?.timesNode),
+    ...(growth.length === 0
+      ? []
+      : [
+          aim(
+            "a match with 10,000 routes, times that with 10 (the slowest kind with an index)",
+            { atMost: 2 },
+            Math.max(...growth),
+          ),
+        ]),
+  ].filter((one) => one !== undefined)
+}
+
+function aim(
+  what: string,
+  bound: { readonly atLeast?: number; readonly atMost?: number },
+  found: Spread | number | undefined,
+): Aim | undefined {
+  if (found === undefined) return undefined
+  const value = typeof found === "number" ? found : found.median
+  const met =
+    value >= (bound.atLeast ?? Number.NEGATIVE_INFINITY) && value <= (bound.atMost ?? Number.POSITIVE_INFINITY)
+  return { what, ...bound, found: value, range: typeof found === "number" ? undefined : [found.min, found.max], met }
+}

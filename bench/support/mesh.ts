@@ -1,0 +1,47 @@
+import { type Bus, openBus } from "../../src/bus/bus.js"
+import { orders } from "./job.js"
+
+/** How many customers the orders are of: the keys. */
+export const KEYS = 100
+
+let meshes = 0
+
+/** A mesh of its own for one run, on a server that several runs share: streams, and orders that wait in them. */
+export interface BenchMesh {
+  readonly bus: Bus
+  readonly name: string
+  /** How many results lie in the stream. */
+  results(): Promise<number>
+  /** Removes what the run has left on the server. */
+  remove(): Promise<void>
+}
+
+export async function createMesh(url: string, events = 0, keys = KEYS): Promise<BenchMesh> {
+  meshes += 1
+  const name = `bench-${meshes}`
+  const bus = await openBus({ url, name: "bench", mesh: name })
+  const { manager } = bus.link
+  await bus.ensureStreams()
+  const results = async (): Promise<number> => {
+    const { state } = await manager.streams.info(bus.names.events, { subjects_filter: `${name}.ev.>` })
+    const counts = Object.entries(state.subjects ?? {})
+    return counts.reduce((sum, [subject, count]) => (subject.endsWith(".bench.confirmation") ? sum + count : sum), 0)
+  }
+  const remove = async (): Promise<void> => {
+    for await (const stream of manager.streams.names()) {
+      if (stream.startsWith(`${name}_`) || stream.startsWith(`KV_${name}_`)) await manager.streams.delete(stream)
+    }
+    await bus.close()
+  }
+  await preload(bus, events, keys)
+  return { bus, name, results, remove }
+}
+
+/**
+ * Publishes orders, pipelined, and waits until all are stored.
+ *
+ * @param time of all of them; default now
+ */
+export async function preload(bus: Bus, events: number, keys: number, time?: string): Promise<void> {
+  for await (const _ of bus.publishMany(orders(events, keys, time), { producer: "feed", inflightMax: 1_000 }));
+}
