@@ -3,8 +3,12 @@ import type { EventDraft } from "../bus/event.js"
 import { MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 
+/** What each kind of entry does to the state. */
+// biome-ignore lint/suspicious/noExplicitAny: each entry has data of its own
+export type Evolvers<S> = Readonly<Record<string, (state: S, data: any) => S>>
+
 /** What a handler is given for one step. Everything that has an effect goes through it. */
-export interface StepContext {
+export interface StepContext<S = unknown, E extends Evolvers<S> = Evolvers<S>> {
   /** The agent's name. */
   readonly agent: string
   /** The session's key: the entity that the event is about. */
@@ -21,6 +25,26 @@ export interface StepContext {
    * @throws MurmurError `EMIT_UNDECLARED` when the type is not in `emits`, `EVENT_DATA` when the data does not fit
    */
   emit(draft: EventDraft): void
+  /** The session's state: the fold of its log, with what this step has recorded so far. `undefined` without `state`. */
+  readonly state: S
+  /**
+   * Records an entry: the one way to change the state. It is in effect when the step is committed.
+   *
+   * @throws MurmurError `STATE_ENTRY` when `evolve` does not know it, `STATE_NONE` when the agent has no `state`, `NOT_JSON`
+   */
+  record<N extends keyof E & string>(name: N, data: Parameters<E[N]>[1]): void
+  /**
+   * Does something once. The answer is written to the step's journal; when the step runs again, after a failure or a
+   * crash, the recorded answer is returned and `work` does not run. What was under way when the process died runs again.
+   *
+   * @param name what it is, the same on each attempt; the answer has to be JSON
+   * @throws NondeterminismError when the step asks for something else than it did before
+   */
+  run<T>(name: string, work: () => Promise<T> | T): Promise<T>
+  /** When the event was stored: the time of the step, the same on each attempt. */
+  now(): Date
+  /** A number from 0 to 1; the same sequence on each attempt. */
+  random(): number
 }
 
 /** What a `react` function is given for one key. */

@@ -1,12 +1,14 @@
 import { type AnyEventDefinition, type EventSelection, isEventDefinition } from "../bus/define-event.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
+import { derivedId } from "../bus/ids.js"
 import { checkName } from "../bus/subjects.js"
 import { MurmurError } from "../errors.js"
 import { parseFilter } from "../router/filter.js"
 import { parsePattern } from "../router/pattern.js"
-import type { StepContext } from "./context.js"
+import type { Evolvers, StepContext } from "./context.js"
 import { checkOptions } from "./options.js"
 import type { Reaction } from "./reaction.js"
+import type { StateDefinition } from "./sessions/session.js"
 
 const AGENT = Symbol.for("murmur.agent")
 
@@ -84,9 +86,29 @@ export interface AgentOptions<On extends readonly Trigger[] = readonly Trigger[]
   readonly horizonMs?: number
 }
 
+/** The state of an agent's sessions. */
+export interface StateOptions<S, E extends Evolvers<S>> {
+  /** The state of a session that has no log yet. */
+  readonly initial: S
+  /** What each kind of entry does to the state: pure functions, since the log is folded through them again and again. */
+  readonly evolve: E
+  /** Raise it when `evolve` means something else: snapshots are made anew. Default 1. */
+  readonly version?: number
+  /** A snapshot is written after so many commits of a session. Default 200. */
+  readonly snapshotEvery?: number
+  /** How many bytes of sessions a node keeps in memory; those used longest ago are read again. Default 64 MiB. */
+  readonly warmBytesMax?: number
+}
+
 /** An agent that handles one event in one step. */
-export interface HandlerOptions<On extends readonly Trigger[] = readonly Trigger[]> extends AgentOptions<On> {
-  handle(event: EventOf<On[number]>, ctx: StepContext): Promise<void> | void
+export interface HandlerOptions<
+  On extends readonly Trigger[] = readonly Trigger[],
+  S = undefined,
+  E extends Evolvers<S> = Evolvers<S>,
+> extends AgentOptions<On> {
+  /** With it each key has a state of its own, kept as a log of entries. */
+  readonly state?: StateOptions<S, E>
+  handle(event: EventOf<On[number]>, ctx: StepContext<S, E>): Promise<void> | void
   readonly react?: never
 }
 
@@ -106,6 +128,12 @@ export interface NormalTrigger {
   readonly priority: number
 }
 
+/** The state of an agent, checked. */
+export interface AgentState extends StateDefinition {
+  readonly snapshotEvery: number
+  readonly warmBytesMax: number
+}
+
 /** What {@link defineAgent} returns: everything checked, every default filled in. */
 export interface AgentDefinition {
   readonly name: string
@@ -121,6 +149,9 @@ export interface AgentDefinition {
   readonly hopsMax: number
   readonly window: Required<WindowOptions>
   readonly horizonMs: number
+  readonly state: AgentState | undefined
+  /** A hash of the definition, code included: which code committed what. */
+  readonly code: string
   readonly behaviour:
     | { readonly kind: "handle"; handle(event: MurmurEvent, ctx: StepContext): Promise<void> | void }
     | { readonly kind: "react"; readonly react: Reaction }
@@ -140,9 +171,9 @@ export interface AgentDefinition {
  *   },
  * })
  */
-export function defineAgent<const On extends readonly Trigger[]>(
+export function defineAgent<const On extends readonly Trigger[], S = undefined, E extends Evolvers<S> = Evolvers<S>>(
   name: string,
-  options: HandlerOptions<On> | ReactOptions<On>,
+  options: HandlerOptions<On, S, E> | ReactOptions<On>,
 ): AgentDefinition {
   checkName(name, "agent")
   const checked = checkOptions(name, options)
@@ -152,8 +183,20 @@ export function defineAgent<const On extends readonly Trigger[]>(
       ? { kind: "handle", handle: options.handle.bind(options) }
       : { kind: "react", react: options.react?.bind(options) }
   ) as AgentDefinition["behaviour"]
-  const definition: AgentDefinition = { name, ...checked, triggers, emits: options.emits ?? [], behaviour }
+  const definition: AgentDefinition = {
+    name,
+    ...checked,
+    triggers,
+    emits: options.emits ?? [],
+    code: codeOf(options),
+    behaviour,
+  }
   return Object.defineProperty(definition, AGENT, { value: true })
+}
+
+function codeOf(options: object): string {
+  const text = JSON.stringify(options, (_, value) => (typeof value === "function" ? String(value) : value))
+  return derivedId(text).slice(0, 10)
 }
 
 /** Whether `value` came from {@link defineAgent} (also of another loaded copy of murmur). */

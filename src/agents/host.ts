@@ -50,14 +50,14 @@ export interface AgentHost {
 /** How long the server waits for an ack before it hands a message out again. Steps heartbeat, so it need not cover them. */
 export const ACK_WAIT_MS = 30_000
 
-/** The durable consumer of one partition of an agent. */
+/** The durable consumer of one partition of an agent. No name of an agent has a `=`, so no two can meet. */
 export function durableName(agent: string, partitions: number, partition: number): string {
-  return partitions === 1 ? agent : `${agent}_${partition}`
+  return partitions === 1 ? agent : `${agent}=${partition}`
 }
 
 /** The durable consumer of what is sent to this agent alone: dead letters that are tried again. */
 export function inboxDurableName(agent: string): string {
-  return `inbox_${agent}`
+  return `${agent}=inbox`
 }
 
 /** The event type of what is sent to one agent alone. */

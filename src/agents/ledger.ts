@@ -1,73 +1,87 @@
+/** A message as the ledger tells it from others. */
+export interface Entry {
+  readonly seq: number
+  /** When the server stored it. */
+  readonly time: Date
+}
+
 /**
  * What a node knows about the messages of one partition: which it has been given and not finished, and which are done.
  * The server may hand a message out again (a reset, a crash that forgot acks); the ledger tells a repeat from news.
  *
- * Messages arrive in stream order while the partition is owned, so everything below the oldest unfinished one is done:
- * one number and a small set above it are enough.
+ * While a partition is owned its messages come in stream order and without a gap. So of all up to the newest that came,
+ * those are done that are neither unfinished nor were given back: two small sets and one number are enough, however
+ * long one of them takes.
  */
 export class Ledger<Item> {
-  /** Unfinished, oldest first. */
-  readonly #pending = new Map<number, Item>()
-  /** All at or below are done or somebody else's. */
-  #doneThrough = 0
-  readonly #doneAbove = new Set<number>()
+  readonly #unfinished = new Map<number, Item>()
+  /** Given back before they were begun: they come again, to this node or to another. */
+  readonly #givenBack = new Set<number>()
   #delivered = 0
+  #newest: Entry | undefined
 
   /** How many messages are unfinished. */
   get size(): number {
-    return this.#pending.size
+    return this.#unfinished.size
   }
 
-  /** The unfinished messages, oldest first. */
+  /** The unfinished messages. */
   items(): IterableIterator<Item> {
-    return this.#pending.values()
+    return this.#unfinished.values()
   }
 
+  /** The item of a message that came before and is not finished. */
   get(seq: number): Item | undefined {
-    return this.#pending.get(seq)
+    return this.#unfinished.get(seq)
   }
 
-  isDone(seq: number): boolean {
-    return seq <= this.#doneThrough || this.#doneAbove.has(seq)
+  /** Whether a message that comes now was finished before (or needed nothing): all it needs is its ack. */
+  isDone(message: Entry): boolean {
+    const { seq } = message
+    if (seq > this.#delivered || this.#unfinished.has(seq) || this.#givenBack.has(seq)) return false
+    return !this.#isAfterLoss(message)
   }
 
   /** Takes a message in. */
-  add(seq: number, item: Item): void {
-    this.#pending.set(seq, item)
-    if (seq > this.#delivered) this.#delivered = seq
+  add(message: Entry, item: Item): void {
+    this.#unfinished.set(message.seq, item)
+    this.#givenBack.delete(message.seq)
+    this.skip(message)
   }
 
-  /** A message was delivered and needs nothing. */
-  skip(seq: number): void {
-    if (seq > this.#delivered) this.#delivered = seq
-    if (this.#pending.size === 0) this.#advance()
+  /** A message came and needs nothing. */
+  skip(message: Entry): void {
+    if (message.seq <= this.#delivered) return
+    this.#delivered = message.seq
+    this.#newest = message
   }
 
   /** A message is finished. */
   done(seq: number): void {
-    this.#pending.delete(seq)
-    this.#doneAbove.add(seq)
-    this.#advance()
+    this.#unfinished.delete(seq)
   }
 
-  /** Forgets a message that was not begun: it will be delivered again. */
+  /** Gives back a message that was not begun: it will be delivered again. */
   forget(seq: number): void {
-    this.#pending.delete(seq)
-    this.#delivered = Math.min(this.#delivered, seq - 1)
+    if (this.#unfinished.delete(seq)) this.#givenBack.add(seq)
   }
 
-  /** Ownership begins: all at or below `floor` is acked. */
+  /** Ownership begins: all at or below `floor` is acked, and delivery restarts behind it. */
   begin(floor: number): void {
-    if (floor <= this.#doneThrough) return
-    this.#doneThrough = floor
-    this.#advance()
+    for (const seq of this.#givenBack) if (seq <= floor) this.#givenBack.delete(seq)
+    if (floor <= this.#delivered) return
+    this.#delivered = floor
+    this.#newest = undefined
   }
 
-  #advance(): void {
-    const oldest = this.#pending.keys().next()
-    const through = oldest.done === true ? this.#delivered : oldest.value - 1
-    if (through > this.#doneThrough) this.#doneThrough = Math.min(through, Math.max(this.#delivered, this.#doneThrough))
-    if (this.#doneAbove.size < 256 && this.#pending.size > 0) return // pruned now and then, not for every message
-    for (const seq of this.#doneAbove) if (seq <= this.#doneThrough) this.#doneAbove.delete(seq)
+  /**
+   * A server that lost the end of its stream (a power cut without `sync_interval: always`, a restored backup) gives
+   * the sequences of what is gone to other messages. Those were stored later than the newest that came here.
+   */
+  #isAfterLoss({ seq, time }: Entry): boolean {
+    if (this.#newest === undefined || time.getTime() <= this.#newest.time.getTime()) return false
+    this.#delivered = seq - 1
+    this.#newest = undefined
+    return true
   }
 }

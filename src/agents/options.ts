@@ -1,6 +1,6 @@
 import { isEventDefinition } from "../bus/define-event.js"
 import { MurmurError } from "../errors.js"
-import type { AgentDefinition, AgentOptions } from "./define-agent.js"
+import type { AgentDefinition, AgentOptions, AgentState } from "./define-agent.js"
 
 const KNOWN = new Set([
   "on",
@@ -17,12 +17,18 @@ const KNOWN = new Set([
   "hopsMax",
   "window",
   "horizonMs",
+  "state",
 ])
 
-type Checked = Omit<AgentDefinition, "name" | "triggers" | "emits" | "behaviour">
+type GivenState = Partial<AgentState> & Pick<AgentState, "initial" | "evolve">
+
+type Checked = Omit<AgentDefinition, "name" | "triggers" | "emits" | "behaviour" | "code">
 
 /** Checks every option that an agent was given and fills in the defaults. @throws MurmurError `AGENT_OPTION` */
-export function checkOptions(agent: string, options: AgentOptions & { handle?: unknown; react?: unknown }): Checked {
+export function checkOptions(
+  agent: string,
+  options: AgentOptions & { handle?: unknown; react?: unknown; state?: object },
+): Checked {
   const fail = (why: string): never => {
     throw new MurmurError(`Cannot create agent "${agent}": ${why}`, { code: "AGENT_OPTION", details: { agent } })
   }
@@ -57,7 +63,29 @@ export function checkOptions(agent: string, options: AgentOptions & { handle?: u
   const window = options.window ?? {}
   known("window", window, ["latenessMs", "idleTimeoutMs", "openEventsMax"])
 
+  const state = options.state === undefined ? undefined : checkState(options.state as GivenState)
+  if (state !== undefined && typeof options.handle !== "function") fail(`"state" goes with "handle", not with "react"`)
+
+  function checkState(given: GivenState): AgentState {
+    known("state", given, ["initial", "evolve", "version", "snapshotEvery", "warmBytesMax"])
+    if (typeof given.evolve !== "object" || given.evolve === null || Object.keys(given.evolve).length === 0) {
+      fail(`state.evolve must be an object with a function for each kind of entry, is ${String(given.evolve)}`)
+    }
+    for (const [entry, step] of Object.entries(given.evolve)) {
+      if (typeof step !== "function") fail(`state.evolve.${entry} must be a function, is ${String(step)}`)
+    }
+    if (!("initial" in given)) fail(`state.initial is missing: the state of a session that has no log yet`)
+    return {
+      initial: given.initial,
+      evolve: given.evolve,
+      version: atLeast("state.version", given.version ?? 1, 1),
+      snapshotEvery: atLeast("state.snapshotEvery", given.snapshotEvery ?? 200, 1),
+      warmBytesMax: atLeast("state.warmBytesMax", given.warmBytesMax ?? 64 * 1024 * 1024, 0),
+    }
+  }
+
   return {
+    state,
     description: options.description,
     partitions,
     from,

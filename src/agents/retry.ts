@@ -18,20 +18,32 @@ const TERMINAL_CODES = new Set([
   "PUBLISH_DENIED",
 ])
 
+/** What a timer can wait for; a longer one would fire at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
 /**
  * Decides what follows a failed attempt: the class of the error says whether trying again may help, the agent's retry
  * options say when and how often. The one place that maps errors to fates.
  *
  * @param attempt how many attempts were made, this one included
- * @param random for jitter, 0 to 1
+ * @param random for jitter, 0 to 1: a delay is 0.8 to 1.2 of its nominal length, and never over `backoffMsMax`
  */
 export function judge(error: Error, attempt: number, retry: Required<RetryOptions>, random: number): Verdict {
   if (isTerminal(error)) return { next: "dead", reason: "terminal" }
   if (attempt >= retry.attempts) return { next: "dead", reason: "failed" }
-  const asked = isMurmurError(error) && "retryAfterMs" in error ? (error as RetryableError).retryAfterMs : undefined
-  if (asked !== undefined) return { next: "retry", delayMs: asked }
+  const askedMs = retryAfterOf(error)
+  if (askedMs !== undefined) return { next: "retry", delayMs: askedMs }
   const fullMs = Math.min(retry.backoffMsMax, retry.backoffMs * 4 ** (attempt - 1))
-  return { next: "retry", delayMs: Math.round(fullMs * (0.8 + 0.4 * random)) }
+  const jittered = Math.round(fullMs * (0.8 + 0.4 * random))
+  return { next: "retry", delayMs: Math.min(jittered, retry.backoffMsMax, TIMER_MS_MAX) }
+}
+
+/** The delay that an error asks for, if it asks for one that can be waited. */
+function retryAfterOf(error: Error): number | undefined {
+  if (!isMurmurError(error) || !("retryAfterMs" in error)) return undefined
+  const { retryAfterMs } = error as RetryableError
+  if (typeof retryAfterMs !== "number" || Number.isNaN(retryAfterMs)) return undefined
+  return Math.min(Math.max(0, retryAfterMs), TIMER_MS_MAX)
 }
 
 function isTerminal(error: Error): boolean {

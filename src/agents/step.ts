@@ -1,26 +1,53 @@
 import { type SealedEvent, seal } from "../bus/encode.js"
-import type { EventDraft, MurmurEvent, TraceContext } from "../bus/event.js"
+import type { MurmurEvent, TraceContext } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import { ensureError, errorCode, RetryableError } from "../errors.js"
 import type { Attributes, Log, Span, Telemetry } from "../telemetry/ports.js"
 import { EmitGate, type StepContext } from "./context.js"
 import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
+import { Effects, type OpenJournal } from "./effects.js"
 import { type AgentStats, agentLog } from "./host.js"
+import type { CommitRecord } from "./sessions/record.js"
+import type { Session } from "./sessions/session.js"
+import { Step } from "./step-context.js"
+
+/** Where the sessions of an agent with state are. */
+export interface Sessions {
+  load(key: string | undefined): Promise<Session>
+  commit(session: Session, record: CommitRecord): Promise<"stored" | "conflict">
+  /** Forgets what is in memory: another writer was there, or may have been. */
+  forget(key: string | undefined): void
+  /** Publishes those outputs of a stored commit that are not on the bus yet. */
+  publishMissing(outputs: readonly SealedEvent[], since: Date): Promise<void>
+}
 
 /** The part of a node that a step needs. */
 export interface StepPorts {
   readonly telemetry: Telemetry
+  readonly openJournal: OpenJournal
+  /** Only for agents with state. */
+  readonly sessions: Sessions | undefined
   readonly bus: {
     readonly names: { readonly mesh: string }
     readonly publisher: { store(event: SealedEvent): Promise<unknown> }
   }
 }
 
+/** One event for one step. */
+export interface StepInput {
+  readonly event: MurmurEvent
+  /** When the server stored the event. */
+  readonly storedAtMs: number
+  /** Whether it came in stream order. What was sent to the agent alone did not. */
+  readonly ordered: boolean
+}
+
 /** How one attempt ended. */
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly error: Error; readonly attempt: Attempt }
 
 const OK: Outcome = { ok: true }
+const CONFLICTS_MAX = 10
 
 /**
  * Runs single attempts of a handler agent's steps: handler, then outputs. An attempt that resolves has its outputs
@@ -47,15 +74,14 @@ export class StepRunner {
   }
 
   /** @param stopping aborted when the node cannot wait any longer */
-  async attempt(event: MurmurEvent, attempt: number, stopping: AbortSignal): Promise<Outcome> {
+  async attempt(input: StepInput, attempt: number, stopping: AbortSignal): Promise<Outcome> {
     const began = Date.now()
     const { tracing, metrics } = this.ports.telemetry
-    const span = tracing.enabled ? this.#span(event, attempt) : undefined
+    const span = tracing.enabled ? this.#span(input.event, attempt) : undefined
     let outcome: Outcome = OK
     try {
-      const made = this.#outputsOf(event, attempt, span, stopping)
-      const outputs = made instanceof Promise ? await made : made
-      if (outputs.length > 0) await this.#publish(outputs)
+      if (this.ports.sessions === undefined) await this.#stateless(input, attempt, span, stopping)
+      else await this.#stateful(this.ports.sessions, input, attempt, span, stopping)
     } catch (thrown) {
       const error = ensureError(thrown)
       span?.fail(error)
@@ -71,21 +97,109 @@ export class StepRunner {
     return outcome
   }
 
+  /**
+   * Without state there is nothing to commit: outputs have derived ids, journaled calls are answered from the journal.
+   *
+   * @returns a promise only where there is something to wait for: most steps end where they begin
+   */
+  #stateless(
+    input: StepInput,
+    attempt: number,
+    span: Span | undefined,
+    stopping: AbortSignal,
+  ): Promise<unknown> | undefined {
+    const step = this.#step(input, attempt, span, stopping)
+    const running = this.#begin(step, input.event, span)
+    if (running !== undefined) return step.within(running).then((outputs) => this.#publish(outputs))
+    return step.outputs.length > 0 ? this.#publish(step.outputs) : undefined
+  }
+
+  /**
+   * One step of a session: skipped when its commit is there, else run and committed by one fenced append, outputs
+   * included; published from what was stored. Whoever loses the fence looks whose commit it is and begins again.
+   */
+  async #stateful(
+    sessions: Sessions,
+    input: StepInput,
+    attempt: number,
+    span: Span | undefined,
+    stopping: AbortSignal,
+  ): Promise<void> {
+    const { event } = input
+    for (let conflicts = 0; ; conflicts++) {
+      const session = await sessions.load(event.key)
+      if (session.causes.has(event.id, input.ordered ? event.seq : Number.POSITIVE_INFINITY)) {
+        await this.#finishCommitted(sessions, session, event)
+        return
+      }
+      const step = this.#step(input, attempt, span, stopping, session)
+      const running = this.#begin(step, event, span)
+      if (running !== undefined) await step.within(running)
+      const entries = step.effects?.entries ?? []
+      if (entries.length === 0 && step.outputs.length === 0) return // nothing to remember: running again does no harm
+      const record = this.#commitRecord(input, attempt, session, entries, step.outputs)
+      if ((await sessions.commit(session, record)) === "stored") {
+        if (step.outputs.length > 0) await this.#publish(step.outputs)
+        return
+      }
+      sessions.forget(event.key)
+      if (conflicts >= CONFLICTS_MAX) {
+        throw new RetryableError(`Another node writes session "${event.key ?? "_"}" of "${this.agent.name}"`, {
+          code: "SESSION_CONTENDED",
+        })
+      }
+    }
+  }
+
+  /** The event's commit is there. Only the newest commit's outputs can be missing: the next one waits for them. */
+  async #finishCommitted(sessions: Sessions, session: Session, event: MurmurEvent): Promise<void> {
+    const { newest } = session
+    if (newest?.cause.id !== event.id || newest.outputs.length === 0) return
+    await sessions.publishMissing(newest.outputs, new Date(newest.at))
+  }
+
+  #commitRecord(
+    { event, ordered }: StepInput,
+    attempt: number,
+    session: Session,
+    entries: CommitRecord["entries"],
+    outputs: readonly SealedEvent[],
+  ): CommitRecord {
+    return {
+      kind: "commit",
+      cause: { id: event.id, type: event.type, seq: ordered ? event.seq : 0 },
+      entries,
+      outputs,
+      attempt,
+      code: this.agent.code,
+      stateVersion: this.agent.state?.version ?? 0,
+      snapshot: session.snapshotSeq,
+      at: new Date().toISOString(),
+    }
+  }
+
   #span(event: MurmurEvent, attempt: number): Span {
     const attributes = this.#attributes(event, attempt)
     return this.ports.telemetry.tracing.start(this.#spanName, { kind: "consumer", parent: event.trace, attributes })
   }
 
-  /** What the handler emits. @returns a promise only where the handler does: most steps end where they begin */
-  #outputsOf(
-    event: MurmurEvent,
-    attempt: number,
-    span: Span | undefined,
-    stopping: AbortSignal,
-  ): readonly SealedEvent[] | Promise<readonly SealedEvent[]> {
-    const step = new Step(event, attempt, this.agent, this.#log, stopping, (draft, position) =>
-      this.#output(this.#gate.check(draft), event, position, span === undefined ? event.trace : span.context),
+  #step(input: StepInput, attempt: number, span: Span | undefined, stopping: AbortSignal, session?: Session): Step {
+    const { event } = input
+    return new Step(
+      event,
+      attempt,
+      this.agent,
+      this.#log,
+      stopping,
+      (draft, position) =>
+        this.#output(this.#gate.check(draft), event, position, span === undefined ? event.trace : span.context),
+      () => new Effects(this.agent.name, event, this.ports.openJournal, this.agent.state, session),
+      input.storedAtMs,
     )
+  }
+
+  /** Calls the handler. @returns a promise only where the handler does */
+  #begin(step: Step, event: MurmurEvent, span: Span | undefined): Promise<void> | undefined {
     let running: Promise<void> | undefined
     try {
       running =
@@ -93,7 +207,7 @@ export class StepRunner {
     } finally {
       if (running === undefined) step.end()
     }
-    return running === undefined ? step.outputs : step.within(running)
+    return running
   }
 
   #output(
@@ -145,81 +259,5 @@ export class StepRunner {
       "murmur.hops": event.hops,
       "murmur.attempt": attempt,
     }
-  }
-}
-
-/** One attempt while it runs: the context that its handler is given, and the time that it has. */
-class Step implements StepContext {
-  readonly agent: string
-  readonly key: string | undefined
-  readonly outputs: SealedEvent[] = []
-  #open = true
-  /** Controller, timer and promise are made only when somebody looks: most steps are over before. */
-  #controller: AbortController | undefined
-  #timer: NodeJS.Timeout | undefined
-  #reject: ((error: Error) => void) | undefined
-
-  constructor(
-    event: MurmurEvent,
-    readonly attempt: number,
-    private readonly definition: AgentDefinition,
-    readonly log: Log,
-    private readonly stopping: AbortSignal,
-    private readonly seal: (draft: EventDraft, position: number) => SealedEvent,
-  ) {
-    this.agent = definition.name
-    this.key = event.key
-  }
-
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    return this.#controller.signal
-  }
-
-  /** A function of its own, so that a handler may take it out of its context. */
-  readonly emit = (draft: EventDraft): void => {
-    if (!this.#open) {
-      throw new RetryableError(`"${this.agent}" emitted after its step had ended`, { code: "EMIT_LATE" })
-    }
-    this.outputs.push(this.seal(draft, this.outputs.length))
-  }
-
-  /** Waits for the handler, as long as its time and the node allow. */
-  async within(running: Promise<void>): Promise<readonly SealedEvent[]> {
-    const expired = new Promise<never>((_, reject) => {
-      this.#reject = reject
-    })
-    this.#timer = setTimeout(() => this.#abort(this.#tooSlow()), this.definition.stepTimeoutMs)
-    const onStop = (): void => this.#abort(this.#stopped())
-    if (this.stopping.aborted) onStop()
-    else this.stopping.addEventListener("abort", onStop, { once: true })
-    try {
-      await Promise.race([running, expired])
-    } finally {
-      this.end()
-      clearTimeout(this.#timer)
-      this.stopping.removeEventListener("abort", onStop)
-    }
-    return this.outputs
-  }
-
-  /** Nothing may be emitted any more. */
-  end(): void {
-    this.#open = false
-  }
-
-  #abort(error: Error): void {
-    this.#controller ??= new AbortController()
-    this.#controller.abort(error)
-    this.#reject?.(error)
-  }
-
-  #stopped(): Error {
-    return new RetryableError(`"${this.agent}" was stopped in a step`, { code: "STEP_STOPPED" })
-  }
-
-  #tooSlow(): Error {
-    const message = `A step of "${this.agent}" took longer than ${this.definition.stepTimeoutMs} ms (stepTimeoutMs)`
-    return new RetryableError(message, { code: "STEP_TIMEOUT" })
   }
 }

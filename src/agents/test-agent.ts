@@ -12,6 +12,7 @@ import { ReactSession } from "./react-session.js"
 import { judge } from "./retry.js"
 import { codeRoutes, routingOf, withoutPredicates } from "./routes.js"
 import { StepRunner } from "./step.js"
+import { MemoryJournals, MemorySessions } from "./test-memory.js"
 
 /** What became of the events of one `when`. */
 export interface AgentTestResult {
@@ -33,18 +34,22 @@ export interface AgentTest {
   when(...drafts: EventDraft[]): Promise<AgentTestResult>
   /** As `when`, and then everything goes quiet: open windows close. */
   whenQuiet(...drafts: EventDraft[]): Promise<AgentTestResult>
+  /** The state of a session, by key. */
+  state(key?: string): Promise<unknown>
 }
 
 /**
  * Tests an agent without a server: routing, validation, handler or pipeline and the rules for emitting are those of the
  * running mesh; delays between attempts are left out.
  *
+ * @param options `replay: "always"` throws each run away after every journaled call and begins it again: what is not
+ *   deterministic shows at once
  * @example
  * const { emitted } = await testAgent(triage).when(RunCompleted({ repository: "acme/web", conclusion: "failure" }))
  * expect(emitted).toMatchObject([{ type: "incident.opened", key: "acme/web" }])
  */
-export function testAgent(agent: AgentDefinition): AgentTest {
-  const bench = new Bench(agent)
+export function testAgent(agent: AgentDefinition, options: { replay?: "always" } = {}): AgentTest {
+  const bench = new Bench(agent, options.replay === "always")
   const before: EventDraft[] = []
   const run = async (drafts: EventDraft[], quiet: boolean): Promise<AgentTestResult> => {
     await bench.run(before.splice(0), false)
@@ -57,6 +62,10 @@ export function testAgent(agent: AgentDefinition): AgentTest {
     },
     when: (...drafts) => run(drafts, false),
     whenQuiet: (...drafts) => run(drafts, true),
+    state: async (key) => {
+      await bench.run(before.splice(0), false)
+      return bench.state(key)
+    },
   }
   return test
 }
@@ -73,12 +82,18 @@ interface Tried {
 class Bench {
   readonly #intake: IntakeGate
   readonly #step: StepRunner | undefined
-  readonly #sessions = new Map<string | undefined, ReactSession>()
   readonly #gate: EmitGate
+  readonly #journals: MemoryJournals
+  readonly #sessions: MemorySessions | undefined
+  readonly #lanes = new Map<string | undefined, ReactSession>()
   #outputs: SealedEvent[] = []
   #seq = 0
 
-  constructor(private readonly agent: AgentDefinition) {
+  constructor(
+    private readonly agent: AgentDefinition,
+    replayAlways: boolean,
+  ) {
+    this.#journals = new MemoryJournals(agent.name, replayAlways)
     const table = RouteTable.from(codeRoutes([agent]))
     const plain = withoutPredicates(table)
     this.#intake = new IntakeGate(agent, names, routingOf(agent.name, { plain: () => plain, full: () => table }))
@@ -88,7 +103,13 @@ class Bench {
       const store = async (event: SealedEvent): Promise<void> => {
         this.#outputs.push(event)
       }
-      const ports = { telemetry: noTelemetry, bus: { names, publisher: { store } } }
+      this.#sessions = agent.state && new MemorySessions(agent.state, (event) => this.#outputs.push(event))
+      const ports = {
+        telemetry: noTelemetry,
+        bus: { names, publisher: { store } },
+        openJournal: (eventId: string) => this.#journals.open(eventId),
+        sessions: this.#sessions,
+      }
       this.#step = new StepRunner({ ...agent, behaviour }, ports, new AgentStats())
     }
   }
@@ -110,8 +131,12 @@ class Bench {
         if (outcome.dead !== undefined) dead.push({ event: arrived, ...outcome.dead })
       }
     }
-    if (quiet) for (const session of this.#sessions.values()) session.closeAll()
+    if (quiet) for (const session of this.#lanes.values()) session.closeAll()
     return { emitted: this.#outputs, skipped, dead, attempts }
+  }
+
+  async state(key: string | undefined): Promise<unknown> {
+    return (await this.#sessions?.load(key))?.state
   }
 
   async #react(event: MurmurEvent): Promise<Tried> {
@@ -120,14 +145,16 @@ class Bench {
     this.#outputs.push(...session.deliver(event))
     if (session.breakdown === undefined) return { attempts: 1 }
     session.dispose()
-    this.#sessions.delete(event.key)
+    this.#lanes.delete(event.key)
     return { attempts: 1, dead: { reason: "failed", error: session.breakdown.error } }
   }
 
   async #try(step: StepRunner, event: MurmurEvent): Promise<Tried> {
     const attempts: Attempt[] = []
     for (;;) {
-      const outcome = await step.attempt(event, attempts.length + 1, new AbortController().signal)
+      const input = { event, storedAtMs: Date.parse(event.time), ordered: true }
+      const outcome = await step.attempt(input, attempts.length + 1, new AbortController().signal)
+      if (this.#journals.takeInterrupted()) continue
       if (outcome.ok) return { attempts: attempts.length + 1 }
       attempts.push(outcome.attempt)
       const verdict = judge(outcome.error, attempts.length, this.agent.retry, 0.5)
@@ -138,7 +165,7 @@ class Bench {
 
   #session(key: string | undefined): ReactSession {
     const { behaviour } = this.agent
-    const known = this.#sessions.get(key)
+    const known = this.#lanes.get(key)
     if (known !== undefined || behaviour.kind !== "react") return known as ReactSession
     const session = new ReactSession(
       key,
@@ -154,7 +181,7 @@ class Bench {
       },
       silentLog,
     )
-    this.#sessions.set(key, session)
+    this.#lanes.set(key, session)
     return session
   }
 }

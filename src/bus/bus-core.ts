@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises"
 import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { createInbox, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node"
 import { type Log, silentLog } from "../telemetry/ports.js"
@@ -8,6 +7,7 @@ import type { EventDraft } from "./event.js"
 import type { Link } from "./link.js"
 import { type BulkOptions, type PublishAck, Publisher, type PublishOptions } from "./publisher.js"
 import { MeshNames } from "./subjects.js"
+import { within } from "./within.js"
 
 const FLUSH_MS_MAX = 2_000
 
@@ -85,12 +85,7 @@ export class BusCore {
    * server does not answer.
    */
   async close(): Promise<void> {
-    if (this.connected) {
-      const enough = new AbortController()
-      const flushed = this.link.connection.flush().catch(() => {})
-      await Promise.race([flushed, delay(FLUSH_MS_MAX, undefined, { signal: enough.signal }).catch(() => {})])
-      enough.abort()
-    }
+    if (this.connected) await within(FLUSH_MS_MAX, this.link.connection.flush())
     this.publisher.close()
     await this.link.connection.close()
   }

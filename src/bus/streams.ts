@@ -51,6 +51,13 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
       discard: "old",
     },
     { ...common, name: names.sessions, subjects: [`${names.mesh}.ses.>`], discard: "new" },
+    {
+      ...common,
+      name: names.steps,
+      subjects: [`${names.mesh}.step.>`],
+      max_age: 7 * DAY_MS * NANOS, // a step that was not finished in a week is not finished any more
+      discard: "new",
+    },
     { ...common, name: names.dead, subjects: [`${names.mesh}.dead.>`], discard: "new" },
     {
       ...common,

@@ -157,6 +157,7 @@ function badToken(token: string, hint: string): MurmurError {
 export class MeshNames {
   readonly events: string
   readonly sessions: string
+  readonly steps: string
   readonly timers: string
   readonly dead: string
 
@@ -165,6 +166,7 @@ export class MeshNames {
     checkName(mesh, "mesh")
     this.events = `${mesh}_EVENTS`
     this.sessions = `${mesh}_SESSIONS`
+    this.steps = `${mesh}_STEPS`
     this.timers = `${mesh}_TIMERS`
     this.dead = `${mesh}_DEAD`
   }

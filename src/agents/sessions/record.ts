@@ -1,0 +1,57 @@
+import { z } from "zod"
+import type { SealedEvent } from "../../bus/encode.js"
+import { MurmurError } from "../../errors.js"
+
+/** One state entry: what a handler recorded. */
+export interface StateEntry {
+  readonly name: string
+  readonly data: unknown
+}
+
+const Entry = z.object({ name: z.string(), data: z.unknown() })
+
+/** The record that ends a step: cause, entries and outputs, in one append. */
+export const CommitRecord = z.object({
+  kind: z.literal("commit"),
+  /** The event that the step handled. */
+  cause: z.object({ id: z.string(), type: z.string(), seq: z.number() }),
+  entries: z.array(Entry),
+  /** Sealed events, as they are published. */
+  outputs: z.array(z.unknown()),
+  /** Which attempt succeeded. */
+  attempt: z.number(),
+  /** Version of the agent's code: a hash of its definition, or what the agent declares. */
+  code: z.string(),
+  /** Version of the state that the entries belong to. */
+  stateVersion: z.number(),
+  /** Sequence of the newest snapshot of this session; 0 when there is none. */
+  snapshot: z.number(),
+  at: z.string(),
+})
+export type CommitRecord = Omit<z.infer<typeof CommitRecord>, "outputs"> & { outputs: readonly SealedEvent[] }
+
+/** The state as of the commit before it, so that what lies before need not be folded. */
+export const SnapshotRecord = z.object({
+  kind: z.literal("snapshot"),
+  state: z.unknown(),
+  stateVersion: z.number(),
+  causes: z.object({ through: z.number(), recent: z.array(z.tuple([z.string(), z.number()])) }),
+  commits: z.number(),
+  at: z.string(),
+})
+export type SnapshotRecord = z.infer<typeof SnapshotRecord>
+
+const SessionRecord = z.discriminatedUnion("kind", [CommitRecord, SnapshotRecord])
+export type SessionRecord = CommitRecord | SnapshotRecord
+
+/** @throws MurmurError `SESSION_RECORD` when murmur did not write it */
+export function parseSessionRecord(data: Uint8Array, subject: string, seq: number): SessionRecord {
+  try {
+    return SessionRecord.parse(JSON.parse(Buffer.from(data).toString())) as SessionRecord
+  } catch (cause) {
+    throw new MurmurError(
+      `Cannot read record ${seq} of session "${subject}": murmur did not write it, or a newer version did`,
+      { code: "SESSION_RECORD", cause, details: { subject, seq } },
+    )
+  }
+}

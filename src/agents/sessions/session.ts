@@ -1,0 +1,108 @@
+import { MurmurError } from "../../errors.js"
+import { Causes } from "./causes.js"
+import type { CommitRecord, SessionRecord, StateEntry } from "./record.js"
+
+/** How a session's state is made: a beginning, and what each kind of entry does to it. */
+export interface StateDefinition {
+  readonly initial: unknown
+  readonly evolve: Readonly<Record<string, (state: never, data: never) => unknown>>
+  /** Raise it when `evolve` means something else: snapshots of other versions are not used. */
+  readonly version: number
+}
+
+/**
+ * One agent for one key: the actor. Its state is the fold of its log and nothing else, so a session that is forgotten
+ * here is the same when it is read again.
+ */
+export class Session {
+  readonly causes: Causes
+  #state: unknown
+  /** Sequence of the newest record: the fence of the next commit. */
+  #seq = 0
+  #commits = 0
+  #sinceSnapshot = 0
+  #snapshotSeq = 0
+  #newest: CommitRecord | undefined
+  #bytes = 0
+
+  constructor(
+    readonly subject: string,
+    private readonly definition: StateDefinition,
+    causesKeptMs: number,
+  ) {
+    this.causes = new Causes(causesKeptMs)
+    this.#state = definition.initial
+  }
+
+  get state(): unknown {
+    return this.#state
+  }
+
+  get seq(): number {
+    return this.#seq
+  }
+
+  /** How many commits it has. */
+  get commits(): number {
+    return this.#commits
+  }
+
+  get sinceSnapshot(): number {
+    return this.#sinceSnapshot
+  }
+
+  get snapshotSeq(): number {
+    return this.#snapshotSeq
+  }
+
+  /** The newest commit: only its outputs can be unpublished. */
+  get newest(): CommitRecord | undefined {
+    return this.#newest
+  }
+
+  /** About how much memory it takes. */
+  get bytes(): number {
+    return 400 + this.#bytes + this.causes.size * 60
+  }
+
+  /** Takes the next record of its log. */
+  apply(record: SessionRecord, seq: number, bytes: number): void {
+    this.#seq = seq
+    if (record.kind === "snapshot") {
+      this.#snapshotSeq = seq
+      this.#sinceSnapshot = 0
+      this.#bytes = bytes
+      return
+    }
+    for (const entry of record.entries) this.#state = evolve(this.definition, this.#state, entry, this.subject)
+    this.causes.add(record.cause.id, record.cause.seq, Date.parse(record.at))
+    this.#commits += 1
+    this.#sinceSnapshot += 1
+    this.#newest = record
+    this.#bytes += bytes
+  }
+
+  /** Begins at a snapshot instead of at nothing. */
+  restore(snapshot: Extract<SessionRecord, { kind: "snapshot" }>, seq: number, bytes: number): void {
+    this.#state = snapshot.state
+    this.#commits = snapshot.commits
+    this.causes.restore(snapshot.causes)
+    this.apply(snapshot, seq, bytes)
+  }
+}
+
+/** @throws MurmurError `STATE_ENTRY` when no `evolve` knows the entry */
+export function evolve(definition: StateDefinition, state: unknown, entry: StateEntry, where: string): unknown {
+  const step = Object.hasOwn(definition.evolve, entry.name) ? definition.evolve[entry.name] : undefined
+  if (step === undefined) {
+    const known = Object.keys(definition.evolve).join(", ") || "none"
+    throw new MurmurError(
+      `Cannot apply entry "${entry.name}" to ${where}: "evolve" does not know it (known: ${known})`,
+      {
+        code: "STATE_ENTRY",
+        details: { entry: entry.name },
+      },
+    )
+  }
+  return step(state as never, entry.data as never)
+}
