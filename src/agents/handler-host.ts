@@ -17,9 +17,11 @@ import {
   inboxDurableName,
 } from "./host.js"
 import { IntakeGate } from "./intake.js"
+import { Journal } from "./journal/journal.js"
 import { Ledger } from "./ledger.js"
 import { Mailbox } from "./mailbox.js"
 import { judge } from "./retry.js"
+import { openSessions, type SessionStore } from "./sessions/session-store.js"
 import { StepRunner } from "./step.js"
 
 /** One event in the mailbox. */
@@ -31,6 +33,9 @@ interface Task {
   /** Of the newest delivery of this event: the one to ack. */
   delivery: Receipt
   readonly since: number
+  readonly storedAtMs: number
+  /** Whether it came in stream order: what was sent to this agent alone did not. */
+  readonly ordered: boolean
 }
 
 /** A partition and what this node knows about its messages. */
@@ -38,6 +43,9 @@ interface Lane {
   readonly partition: Partition
   readonly ledger: Ledger<Task>
 }
+
+/** No key can be this: NUL stands in no token that a key is decoded from. */
+const KEYLESS_SESSION = "\u0000keyless"
 
 /** Runs an agent with a `handle` on one node: partitions in, mailbox, steps, acks out. */
 export class HandlerHost implements AgentHost {
@@ -48,7 +56,10 @@ export class HandlerHost implements AgentHost {
   readonly #mailbox: Mailbox<Task>
   readonly #lanes: Lane[]
   readonly #inbox: Lane
-  readonly #sessions = new Set<string>()
+  readonly #sessions: SessionStore | undefined
+  /** In which lane events without a key stand: none for agents without state, which need no order there. */
+  readonly #keyless: string | undefined
+  readonly #keys = new Set<string>()
   readonly #stopping = new AbortController()
   readonly #log: Log
   #heartbeat: NodeJS.Timeout | undefined
@@ -60,7 +71,10 @@ export class HandlerHost implements AgentHost {
   ) {
     this.#log = agentLog(ports.telemetry.log, agent.name)
     this.#gate = new IntakeGate(agent, ports.bus.names, ports.routing)
-    this.#steps = new StepRunner(agent, ports, this.stats)
+    this.#sessions = agent.state === undefined ? undefined : openSessions(ports.bus, agent.name, agent.state)
+    this.#keyless = agent.state === undefined ? undefined : KEYLESS_SESSION
+    const openJournal = (eventId: string): Promise<Journal> => Journal.open(ports.bus, agent.name, eventId)
+    this.#steps = new StepRunner(agent, { ...ports, openJournal, sessions: this.#sessions }, this.stats)
     this.#mailbox = new Mailbox(agent.concurrency, (task) => this.#work(task))
     this.#lanes = Array.from({ length: agent.partitions }, (_, partition) =>
       this.#lane(durableName(agent.name, agent.partitions, partition)),
@@ -69,7 +83,7 @@ export class HandlerHost implements AgentHost {
   }
 
   get sessions(): number {
-    return this.#sessions.size
+    return this.#keys.size
   }
 
   get inflight(): number {
@@ -131,6 +145,7 @@ export class HandlerHost implements AgentHost {
 
   /** What has not begun belongs to the next owner. */
   #withdraw(ledger: Ledger<Task>): void {
+    this.#sessions?.forgetAll() // the next owner will write them
     this.#mailbox.withdraw(
       (task) => task.ledger === ledger,
       (task) => ledger.forget(task.seq),
@@ -156,8 +171,20 @@ export class HandlerHost implements AgentHost {
       return
     }
     const event = intake.kind === "run" ? intake.event : undefined
-    const key = event?.key
-    const task = { key, event, seq, ledger, delivery: delivery.receipt(), since: Date.now() } as Task
+    const key = event?.key ?? this.#keyless
+    const ordered = ledger !== this.#inbox.ledger
+    const storedAtMs = delivery.time.getTime()
+    const receipt = delivery.receipt()
+    const task = {
+      key,
+      event,
+      seq,
+      ledger,
+      delivery: receipt,
+      since: Date.now(),
+      storedAtMs,
+      ordered,
+    } as Task
     ledger.add(delivery, task)
     if (intake.kind === "dead") void this.#bury(intake.given, task).then(() => this.#finish(task))
     else this.#enqueue(task)
@@ -166,7 +193,7 @@ export class HandlerHost implements AgentHost {
   #enqueue(task: Task): void {
     const { metrics } = this.ports.telemetry
     if (metrics.enabled) metrics.count("murmur.events.received", 1, { agent: this.agent.name, type: task.event.type })
-    if (task.key !== undefined) this.#sessions.add(task.key)
+    if (task.key !== undefined) this.#keys.add(task.key)
     this.#mailbox.push(task)
   }
 
@@ -174,7 +201,7 @@ export class HandlerHost implements AgentHost {
   async #work(task: Task): Promise<void> {
     const attempts: Attempt[] = []
     for (let attempt = 1; !this.#stopping.signal.aborted; attempt++) {
-      const outcome = await this.#steps.attempt(task.event, attempt, this.#stopping.signal)
+      const outcome = await this.#steps.attempt(task, attempt, this.#stopping.signal)
       if (outcome.ok) {
         this.stats.steps += 1
         this.#finish(task)
