@@ -1,3 +1,4 @@
+import { map } from "rxjs"
 import { afterEach, expect, test } from "vitest"
 import { z } from "zod"
 import { defineAgent } from "../src/agents/define-agent.js"
@@ -10,6 +11,7 @@ import { startOtlpReceiver } from "./support/otlp-receiver.js"
 const Asked = defineEvent("q.asked", z.object({ q: z.string() }), { key: (d) => d.q })
 const Thought = defineEvent("q.thought", z.object({ q: z.string() }), { key: (d) => d.q })
 const Answered = defineEvent("q.answered", z.object({ q: z.string() }), { key: (d) => d.q })
+const Counted = defineEvent("q.counted", z.object({ letters: z.number() }))
 
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -21,13 +23,18 @@ const thinker = defineAgent("thinker", {
   emits: [Thought],
   handle: (event, ctx) => ctx.emit(Thought(event.data)),
 })
+const counter = defineAgent("counter", {
+  on: [Answered],
+  emits: [Counted],
+  react: (answers) => answers.pipe(map(({ data }) => Counted({ letters: data.q.length }, { key: data.q }))),
+})
 const answerer = defineAgent("answerer", {
   on: [Thought],
   emits: [Answered],
   handle: (event, ctx) => ctx.emit(Answered(event.data)),
 })
 
-test("one trace goes from the HTTP request through both agents to the last event", async () => {
+test("one trace goes from the HTTP request through three agents to the last event", async () => {
   const receiver = await startOtlpReceiver()
   closing.push(() => receiver.close())
   process.env.OTEL_EXPORTER_OTLP_ENDPOINT = receiver.url
@@ -41,7 +48,7 @@ test("one trace goes from the HTTP request through both agents to the last event
     prometheus: true,
     logLevel: "silent",
   })
-  const mesh: TestMesh = await startMesh({ agents: [thinker, answerer] }, { telemetry: running.telemetry })
+  const mesh: TestMesh = await startMesh({ agents: [thinker, answerer, counter] }, { telemetry: running.telemetry })
   closing.push(() => mesh.stop())
   const { node } = mesh
   const http = await startHttp(
@@ -63,17 +70,24 @@ test("one trace goes from the HTTP request through both agents to the last event
     body: JSON.stringify(body),
   })
   expect(response.status).toBe(202)
-  const [answered] = await take(mesh.bus, "q.answered", 1)
-  expect(answered).toMatchObject({ correlationid: "root", hops: 2, trust: "external" })
+  const [counted] = await take(mesh.bus, "q.counted", 1)
+  expect(counted).toMatchObject({ correlationid: "root", hops: 3, trust: "external" })
   await until("the steps are done", () => node.hosts.every(({ stats }) => stats.steps === 1))
   await running.shutdown()
 
   const spans = receiver.spans
-  const names = ["process thinker", "send q.thought", "process answerer", "send q.answered"]
+  const names = [
+    "process thinker",
+    "send q.thought",
+    "process answerer",
+    "send q.answered",
+    "process counter",
+    "send q.counted",
+  ]
   const chain = names.map((name) => spans.find((span) => span.name === name))
   for (const [i, span] of chain.entries()) {
     expect(span, names[i]).toBeDefined()
-    expect(span?.traceId).toBe(answered?.trace?.traceparent.split("-")[1])
+    expect(span?.traceId).toBe(counted?.trace?.traceparent.split("-")[1])
     if (i > 0) expect(span?.parentSpanId).toBe(chain[i - 1]?.spanId)
   }
   const root = spans.find(({ spanId }) => spanId === chain[0]?.parentSpanId)

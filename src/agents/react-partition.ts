@@ -11,6 +11,8 @@ import { type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { type AgentStats, type HostPorts, heartbeat } from "./host.js"
 import { IntakeGate } from "./intake.js"
+import { Outputs } from "./outputs.js"
+import { publishMissing } from "./publish-missing.js"
 import { type Breakdown, ReactSession } from "./react-session.js"
 import { type WindowClose, WindowLog } from "./windows/checkpoint.js"
 
@@ -52,6 +54,7 @@ export class ReactPartition {
   readonly #partition: Partition
   readonly #intake: IntakeGate
   readonly #gate: EmitGate
+  readonly #outputs: Outputs
   #owned: Owned | undefined
   #queue: Held[] = []
   #pumping = false
@@ -69,6 +72,7 @@ export class ReactPartition {
   ) {
     this.#intake = new IntakeGate(agent, ports.bus.names, ports.routing)
     this.#gate = new EmitGate(agent.name, agent.emits)
+    this.#outputs = new Outputs(agent.name, ports, stats)
     const options = {
       stream: ports.bus.names.events,
       durable: place.durable,
@@ -145,23 +149,11 @@ export class ReactPartition {
     this.#commitSoon(owned)
   }
 
-  /** The outputs of the last commit may not have been published when its writer died: those missing are published now. */
+  /** The outputs of the last commit may not have been published when its writer died. */
   async #publishPromised(log: WindowLog): Promise<void> {
     const promised = log.inDoubt
-    if (promised === undefined || promised.outputs.length === 0) return
-    const missing = new Map(promised.outputs.map((output) => [output.id, output]))
-    const { bus } = this.ports
-    const read = {
-      stream: bus.names.events,
-      filter: bus.names.storedFilter(">", { producer: this.agent.name }),
-      from: { time: new Date(promised.at.getTime() - 1_000) },
-      headersOnly: true,
-    }
-    for await (const message of readHistory(bus.link, read)) {
-      missing.delete(message.header("Nats-Msg-Id") ?? "")
-      if (missing.size === 0) return
-    }
-    for (const output of missing.values()) await bus.publisher.store(output)
+    if (promised === undefined) return
+    await publishMissing(this.ports.bus, this.agent.name, promised.outputs, promised.at)
   }
 
   async #rebuild(owned: Owned, floor: number): Promise<void> {
@@ -284,7 +276,7 @@ export class ReactPartition {
     const { metrics } = this.ports.telemetry
     if (metrics.enabled) metrics.count("murmur.events.received", 1, { agent: this.agent.name, type: event.type })
     const session = this.#session(owned, event.key)
-    const outputs = session.deliver(event)
+    const outputs = this.#deliver(session, event)
     const { breakdown } = session
     if (breakdown !== undefined) {
       return this.#repair(owned, session, event, breakdown).then(() => this.#taken(owned, event, delivery))
@@ -294,11 +286,34 @@ export class ReactPartition {
       return undefined
     }
     // sent in order by one connection; the ack waits for them, the next event need not
-    void this.#publish(outputs)
+    void this.#outputs
+      .publish(outputs)
       .then(() => delivery.ack())
       .catch((error) => this.#abandon(ensureError(error)))
     this.#taken(owned, event)
     return undefined
+  }
+
+  /** Outputs become children of the event's own span: a window's, of that of the event that closed it. */
+  #deliver(session: ReactSession, event: MurmurEvent): SealedEvent[] {
+    const { tracing } = this.ports.telemetry
+    if (!tracing.enabled) return session.deliver(event)
+    const span = tracing.start(`process ${this.agent.name}`, {
+      kind: "consumer",
+      parent: event.trace,
+      attributes: {
+        "messaging.system": "nats",
+        "messaging.operation.type": "process",
+        "messaging.message.id": event.id,
+        "murmur.agent": this.agent.name,
+        "murmur.event.type": event.type,
+        "murmur.event.key": event.key,
+      },
+    })
+    const outputs = span.run(() => session.deliver({ ...event, trace: span.context }))
+    if (session.breakdown !== undefined) span.fail(session.breakdown.error)
+    span.end()
+    return outputs
   }
 
   #taken(owned: Owned, event: MurmurEvent, delivery?: Delivery): void {
@@ -309,11 +324,6 @@ export class ReactPartition {
     if (owned.closes.length > 0 || owned.poisoned.length > 0 || owned.sinceCommit >= CHECKPOINT_EVERY) {
       this.#commitSoon(owned)
     }
-  }
-
-  async #publish(outputs: readonly SealedEvent[]): Promise<void> {
-    this.stats.emitted += outputs.length
-    await Promise.all(outputs.map((output) => this.ports.bus.publisher.store(output)))
   }
 
   #session(owned: Owned, key: string | undefined): ReactSession {
@@ -350,7 +360,7 @@ export class ReactPartition {
 
   #publishDeferred(output: SealedEvent): void {
     if (this.#replaying) return
-    this.#publish([output]).catch((error) => {
+    this.#outputs.publish([output]).catch((error) => {
       this.stats.failures += 1
       this.log.error({ error, type: output.type, key: output.key }, "cannot publish what a pipeline emitted later")
     })
@@ -400,7 +410,7 @@ export class ReactPartition {
       const poisoned = owned.poisoned.splice(0)
       owned.sinceCommit = 0
       await owned.log.commit(closes, this.#rebuildFrom(owned), poisoned)
-      await this.#publish(closes.flatMap(({ outputs }) => outputs))
+      await this.#outputs.publish(closes.flatMap(({ outputs }) => outputs))
     }
   }
 

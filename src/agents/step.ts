@@ -8,6 +8,7 @@ import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { Effects, type OpenJournal } from "./effects.js"
 import { type AgentStats, agentLog } from "./host.js"
+import { Outputs } from "./outputs.js"
 import type { CommitRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
 import { Step } from "./step-context.js"
@@ -55,6 +56,7 @@ const CONFLICTS_MAX = 10
  */
 export class StepRunner {
   readonly #gate: EmitGate
+  readonly #outputs: Outputs
   readonly #handle: (event: MurmurEvent, ctx: StepContext) => Promise<void> | void
   readonly #spanName: string
   readonly #log: Log
@@ -64,9 +66,10 @@ export class StepRunner {
   constructor(
     private readonly agent: AgentDefinition & { behaviour: { kind: "handle" } },
     private readonly ports: StepPorts,
-    private readonly stats: AgentStats,
+    stats: AgentStats,
   ) {
     this.#gate = new EmitGate(agent.name, agent.emits)
+    this.#outputs = new Outputs(agent.name, ports, stats)
     this.#handle = agent.behaviour.handle
     this.#spanName = `process ${agent.name}`
     this.#log = agentLog(ports.telemetry.log, agent.name)
@@ -110,8 +113,8 @@ export class StepRunner {
   ): Promise<unknown> | undefined {
     const step = this.#step(input, attempt, span, stopping)
     const running = this.#begin(step, input.event, span)
-    if (running !== undefined) return step.within(running).then((outputs) => this.#publish(outputs))
-    return step.outputs.length > 0 ? this.#publish(step.outputs) : undefined
+    if (running !== undefined) return step.within(running).then((outputs) => this.#outputs.publish(outputs))
+    return step.outputs.length > 0 ? this.#outputs.publish(step.outputs) : undefined
   }
 
   /**
@@ -139,7 +142,7 @@ export class StepRunner {
       if (entries.length === 0 && step.outputs.length === 0) return // nothing to remember: running again does no harm
       const record = this.#commitRecord(input, attempt, session, entries, step.outputs)
       if ((await sessions.commit(session, record)) === "stored") {
-        if (step.outputs.length > 0) await this.#publish(step.outputs)
+        if (step.outputs.length > 0) await this.#outputs.publish(step.outputs)
         return
       }
       sessions.forget(event.key)
@@ -218,33 +221,6 @@ export class StepRunner {
   ): SealedEvent {
     const id = derivedId(this.agent.name, cause.key ?? "", cause.id, position)
     return seal(draft, { mesh: this.ports.bus.names.mesh, producer: this.agent.name, cause, trace }, id)
-  }
-
-  /** One connection keeps the order of what is sent, so several outputs need not wait for one another. */
-  #publish(outputs: readonly SealedEvent[]): Promise<unknown> {
-    this.stats.emitted += outputs.length
-    const [first] = outputs
-    if (this.ports.telemetry.tracing.enabled) return Promise.all(outputs.map((output) => this.#send(output)))
-    const { publisher } = this.ports.bus
-    if (outputs.length === 1 && first !== undefined) return publisher.store(first)
-    return Promise.all(outputs.map((output) => publisher.store(output)))
-  }
-
-  async #send(output: SealedEvent): Promise<void> {
-    const { tracing } = this.ports.telemetry
-    const span = tracing.start(`send ${output.type}`, {
-      kind: "producer",
-      parent: output.trace,
-      attributes: { "messaging.system": "nats", "messaging.operation.type": "send", "messaging.message.id": output.id },
-    })
-    try {
-      await this.ports.bus.publisher.store({ ...output, trace: span.context })
-    } catch (error) {
-      span.fail(ensureError(error))
-      throw error
-    } finally {
-      span.end()
-    }
   }
 
   #attributes(event: MurmurEvent, attempt: number): Record<string, string | number | undefined> {

@@ -1,0 +1,59 @@
+import type { SealedEvent } from "../bus/encode.js"
+import { ensureError } from "../errors.js"
+import type { Telemetry } from "../telemetry/ports.js"
+import type { AgentStats } from "./host.js"
+
+/** What publishing outputs needs of a node. */
+export interface OutputPorts {
+  readonly telemetry: Telemetry
+  readonly bus: { readonly publisher: { store(event: SealedEvent): Promise<unknown> } }
+}
+
+/** Publishes what an agent emits: counted, and each with a span of its own when somebody traces. */
+export class Outputs {
+  constructor(
+    private readonly agent: string,
+    private readonly ports: OutputPorts,
+    private readonly stats: AgentStats,
+  ) {}
+
+  /**
+   * Resolves when all are stored. One connection keeps the order of what is sent, so several need not wait for one
+   * another.
+   */
+  publish(outputs: readonly SealedEvent[]): Promise<unknown> {
+    this.stats.emitted += outputs.length
+    const { telemetry, bus } = this.ports
+    if (telemetry.metrics.enabled) {
+      for (const { type } of outputs) {
+        telemetry.metrics.count("murmur.events.published", 1, { producer: this.agent, type })
+      }
+    }
+    if (telemetry.tracing.enabled) return Promise.all(outputs.map((output) => this.#send(output)))
+    const [first] = outputs
+    if (outputs.length === 1 && first !== undefined) return bus.publisher.store(first)
+    return Promise.all(outputs.map((output) => bus.publisher.store(output)))
+  }
+
+  async #send(output: SealedEvent): Promise<void> {
+    const span = this.ports.telemetry.tracing.start(`send ${output.type}`, {
+      kind: "producer",
+      parent: output.trace,
+      attributes: {
+        "messaging.system": "nats",
+        "messaging.operation.type": "send",
+        "messaging.message.id": output.id,
+        "murmur.agent": this.agent,
+        "murmur.event.key": output.key,
+      },
+    })
+    try {
+      await this.ports.bus.publisher.store({ ...output, trace: span.context })
+    } catch (error) {
+      span.fail(ensureError(error))
+      throw error
+    } finally {
+      span.end()
+    }
+  }
+}
