@@ -7,6 +7,7 @@ import { apiCode } from "./streams.js"
 export const GROUP = "node"
 /** Ownership moves this long after the last pull of its owner. Never under twice the pull's expiry. */
 const PRIORITY_TIMEOUT_MS = 3_000
+const RESET_TIMEOUT_MS = 5_000
 const NANOS = 1_000_000
 const CONSUMER_NOT_FOUND = 10014
 const CONSUMER_EXISTS = [10148, 10013, 10105]
@@ -68,6 +69,24 @@ export async function durableInfo(link: Link, stream: string, name: string): Pro
     if (apiCode(error) === CONSUMER_NOT_FOUND) return undefined
     throw error
   }
+}
+
+/**
+ * Takes a consumer's delivery back to its ack floor: what was delivered and not acked is delivered again, at once and in
+ * stream order, with delivery numbers from 1.
+ *
+ * @returns the stream sequence of the floor: all that the consumer wants up to there is acked
+ * @throws MurmurError `CONSUMER_RESET` when the server refuses it
+ */
+export async function resetDurable(link: Link, stream: string, name: string): Promise<number> {
+  const prefix = link.manager.getOptions().apiPrefix ?? "$JS.API"
+  const subject = `${prefix}.CONSUMER.RESET.${stream}.${name}`
+  const reply = await link.connection.request(subject, "", { timeout: RESET_TIMEOUT_MS })
+  const body = reply.json<{ error?: { description: string }; ack_floor?: { stream_seq: number } }>()
+  if (body.error === undefined && body.ack_floor !== undefined) return body.ack_floor.stream_seq
+  throw new MurmurError(`Cannot reset consumer "${name}": ${body.error?.description ?? "unexpected reply"}`, {
+    code: "CONSUMER_RESET",
+  })
 }
 
 /** Removes a consumer; fine when it is not there. */
