@@ -128,6 +128,7 @@ test("of two writers of a session one is refused, folds again, and nothing is lo
     kind: "commit" as const,
     cause: { id: "foreign", type: "bank.paid", seq: 0 },
     entries: [{ name: "Booked", data: { amount: 100 } }],
+    changes: [],
     outputs: [],
     attempt: 1,
     code: "zombie",

@@ -9,6 +9,7 @@ import type { AgentDefinition } from "./define-agent.js"
 import { Effects, type OpenJournal } from "./effects.js"
 import { type AgentStats, agentLog } from "./host.js"
 import { Outputs } from "./outputs.js"
+import { changesBetween } from "./sessions/changes.js"
 import type { CommitRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
 import { Step } from "./step-context.js"
@@ -140,7 +141,10 @@ export class StepRunner {
       if (running !== undefined) await step.within(running)
       const entries = step.effects?.entries ?? []
       if (entries.length === 0 && step.outputs.length === 0) return // nothing to remember: running again does no harm
-      const record = this.#commitRecord(input, attempt, session, entries, step.outputs)
+      // the first commit holds the whole state: where it began is known to the code alone
+      const before = session.commits === 0 ? undefined : session.state
+      const changes = entries.length === 0 && session.commits > 0 ? [] : changesBetween(before, step.state)
+      const record = this.#commitRecord(input, attempt, session, { entries, changes, outputs: step.outputs })
       if ((await sessions.commit(session, record)) === "stored") {
         if (step.outputs.length > 0) await this.#outputs.publish(step.outputs)
         return
@@ -165,14 +169,12 @@ export class StepRunner {
     { event, ordered }: StepInput,
     attempt: number,
     session: Session,
-    entries: CommitRecord["entries"],
-    outputs: readonly SealedEvent[],
+    done: Pick<CommitRecord, "entries" | "changes" | "outputs">,
   ): CommitRecord {
     return {
       kind: "commit",
       cause: { id: event.id, type: event.type, seq: ordered ? event.seq : 0 },
-      entries,
-      outputs,
+      ...done,
       attempt,
       code: this.agent.code,
       stateVersion: this.agent.state?.version ?? 0,

@@ -1,4 +1,5 @@
 import type { Cli } from "./cli.js"
+import { point, pointRange } from "./session-point.js"
 import { jsonValue, pastTime, wholeNumber } from "./usage.js"
 
 /** One option of a command. */
@@ -115,6 +116,21 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
     ],
     load: async () => (await import("./trace.js")).trace,
+  },
+  {
+    name: "session",
+    args: "<agent> [key]",
+    summary: "show a session: its state and its commits, now or as of then",
+    options: [
+      {
+        flags: "--at <point>",
+        description: "as of a sequence or a time: 1200, 10m, 2026-03-01T12:00:00Z",
+        parse: point("--at"),
+      },
+      { flags: "--diff <a..b>", description: "what changed between two such points", parse: pointRange("--diff") },
+    ],
+    examples: ["murmur session ci-triage acme/web --at 10m", "murmur session teller alice --diff 120..180"],
+    load: async () => (await import("./session.js")).session,
   },
   {
     name: "events",

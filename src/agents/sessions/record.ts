@@ -1,12 +1,16 @@
 import { z } from "zod"
 import type { SealedEvent } from "../../bus/encode.js"
 import { MurmurError } from "../../errors.js"
+import type { Change } from "./changes.js"
 
 /** One state entry: what a handler recorded. */
 export interface StateEntry {
   readonly name: string
   readonly data: unknown
 }
+
+const PathStep = z.union([z.string(), z.number()])
+const ChangeRecord = z.union([z.tuple([z.array(PathStep)]), z.tuple([z.array(PathStep), z.unknown()])])
 
 const Entry = z.object({ name: z.string(), data: z.unknown() })
 
@@ -16,6 +20,8 @@ export const CommitRecord = z.object({
   /** The event that the step handled. */
   cause: z.object({ id: z.string(), type: z.string(), seq: z.number() }),
   entries: z.array(Entry),
+  /** What the entries changed in the state: it can be shown as of any commit without the agent's code. */
+  changes: z.array(ChangeRecord).default([]),
   /** Sealed events, as they are published. */
   outputs: z.array(z.unknown()),
   /** Which attempt succeeded. */
@@ -28,7 +34,10 @@ export const CommitRecord = z.object({
   snapshot: z.number(),
   at: z.string(),
 })
-export type CommitRecord = Omit<z.infer<typeof CommitRecord>, "outputs"> & { outputs: readonly SealedEvent[] }
+export type CommitRecord = Omit<z.infer<typeof CommitRecord>, "outputs" | "changes"> & {
+  outputs: readonly SealedEvent[]
+  changes: readonly Change[]
+}
 
 /** The state as of the commit before it, so that what lies before need not be folded. */
 export const SnapshotRecord = z.object({
