@@ -3,6 +3,7 @@ import { afterEach, expect, test } from "vitest"
 import { type Bus, openBus } from "../src/bus/bus.js"
 import type { EventDraft, MurmurEvent } from "../src/bus/event.js"
 import { readHistory } from "../src/bus/reader.js"
+import { readSession } from "../src/node/session-view.js"
 import { until } from "./support/mesh.js"
 import { startTestServer, type TestServer } from "./support/nats-server.js"
 import { type NodeProcess, startNodeProcess } from "./support/node-process.js"
@@ -70,6 +71,21 @@ function checkDone(done: readonly MurmurEvent[]): void {
   }
 }
 
+/** Every event is committed once, in order, and what a session counted is what was in its state then. */
+async function checkBooked(booked: readonly MurmurEvent[]): Promise<void> {
+  expect(new Set(booked.map(({ id }) => id)).size).toBe(EVENTS)
+  expect(booked).toHaveLength(EVENTS)
+  for (let k = 0; k < KEYS; k++) {
+    const own = booked.filter(({ key }) => key === `key-${k}`).map(({ data }) => data as { n: number; count: number })
+    expect(own.map(({ count }) => count)).toEqual(Array.from({ length: EVENTS / KEYS }, (_, i) => i + 1))
+    expect(own.map(({ n }) => n)).toEqual(Array.from({ length: EVENTS / KEYS }, (_, i) => i * KEYS + k))
+  }
+  if (bus === undefined) return
+  const { commits } = await readSession(bus, "ledger", "key-0", "end")
+  expect(new Set(commits.map(({ cause }) => cause.id)).size).toBe(EVENTS / KEYS)
+  expect(commits).toHaveLength(EVENTS / KEYS)
+}
+
 /** Every window that can be closed was published once, with each event in exactly one. */
 function checkWindows(summed: readonly MurmurEvent[]): void {
   const perKey = EVENTS / KEYS
@@ -98,7 +114,9 @@ async function runWithFaults(fault: (progress: () => Promise<number>) => Promise
   await until("all results are there", async () => (await countOf("work.done")) >= EVENTS, 60_000)
   const windows = Math.floor((EVENTS / KEYS - 1) / 20) * KEYS
   await until("all windows are there", async () => (await countOf("work.summed")) >= windows, 60_000)
+  await until("all are booked", async () => (await countOf("work.booked")) >= EVENTS, 60_000)
   checkDone(await resultsOf("work.done"))
+  await checkBooked(await resultsOf("work.booked"))
   checkWindows(await resultsOf("work.summed"))
 }
 
