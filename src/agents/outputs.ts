@@ -23,16 +23,17 @@ export class Outputs {
    */
   publish(outputs: readonly SealedEvent[]): Promise<unknown> {
     this.stats.emitted += outputs.length
-    const { telemetry, bus } = this.ports
-    if (telemetry.metrics.enabled) {
-      for (const { type } of outputs) {
-        telemetry.metrics.count("murmur.events.published", 1, { producer: this.agent, type })
-      }
+    const { metrics } = this.ports.telemetry
+    if (metrics.enabled) {
+      for (const { type } of outputs) metrics.count("murmur.events.published", 1, { producer: this.agent, type })
     }
-    if (telemetry.tracing.enabled) return Promise.all(outputs.map((output) => this.#send(output)))
     const [first] = outputs
-    if (outputs.length === 1 && first !== undefined) return bus.publisher.store(first)
-    return Promise.all(outputs.map((output) => bus.publisher.store(output)))
+    if (outputs.length === 1 && first !== undefined) return this.#publishOne(first)
+    return Promise.all(outputs.map((output) => this.#publishOne(output)))
+  }
+
+  #publishOne(output: SealedEvent): Promise<unknown> {
+    return this.ports.telemetry.tracing.enabled ? this.#send(output) : this.ports.bus.publisher.store(output)
   }
 
   async #send(output: SealedEvent): Promise<void> {
