@@ -10,7 +10,6 @@ import { measureMemory } from "./measures/memory.js"
 import { profileVariant } from "./measures/profile.js"
 import { measureRoutes } from "./measures/routes.js"
 import { measureThroughput, type Throughput } from "./measures/throughput.js"
-import { VARIANTS } from "./measures/variants.js"
 import { aimsOf } from "./report/aims.js"
 import { renderMarkdown } from "./report/markdown.js"
 import type { Results, Sync } from "./report/results.js"
@@ -64,12 +63,12 @@ async function measureBothSyncs(
 ): Promise<BothSyncs> {
   const { url, pid: serverPid } = server
   const load =
-    sync === "default" ? { events: 24_000, warmup: 8_000, rounds: 4 } : { events: 6_000, warmup: 2_000, rounds: 3 }
+    sync === "default" ? { events: 22_000, warmup: 7_000, rounds: 4 } : { events: 4_500, warmup: 1_500, rounds: 3 }
   const rounds = load.rounds * (wanted.long ? 3 : 1)
   const throughput = await part(wanted, "throughput", `sync ${sync}`, () =>
     measureThroughput({ url, serverPid, otlpUrl, ...load, rounds, say }),
   )
-  const variants = wanted.long ? VARIANTS : sync === "default" ? (["a", "c", "d"] as const) : (["a", "c"] as const)
+  const variants = wanted.long || sync === "default" ? (["c", "d"] as const) : (["c"] as const)
   const latency = await part(wanted, "latency", `sync ${sync}`, () =>
     measureLatency({ url, otlpUrl, variants, rounds: wanted.long ? 7 : 3, rate: 200, samples: 400, say }),
   )
@@ -92,10 +91,10 @@ async function measurePlain(
   const memory = await part(wanted, "memory", "", () =>
     measureMemory({ url, handleKeys: [10_000, 100_000], reactKeys: 10_000, say }),
   )
-  const routes = await part(wanted, "routes", "", () => measureRoutes([10, 10_000], long ? 400 : 100))
+  const routes = await part(wanted, "routes", "", () => measureRoutes([10, 10_000], long ? 400 : 200))
   const profile = await part(wanted, "profile", "", async () => {
-    const spotsOf = (variant: "b" | "c" | "d") => profileVariant(variant, { url, otlpUrl, events: 40_000, count: 15 })
-    return { b: await spotsOf("b"), c: await spotsOf("c"), d: await spotsOf("d") }
+    const spotsOf = (variant: "c" | "d") => profileVariant(variant, { url, otlpUrl, events: 30_000, count: 15 })
+    return { c: await spotsOf("c"), d: await spotsOf("d") }
   })
   return { ...both, fanOut, cli, memory, routes, profile: profile ?? {} }
 }
@@ -117,7 +116,10 @@ async function part<T>(
 ): Promise<T | undefined> {
   if (!wanted.only.has(name)) return undefined
   say(`${name} ${what}`.trim())
-  return measure()
+  const began = performance.now()
+  const found = await measure()
+  say(`  took ${((performance.now() - began) / 1_000).toFixed(1)} s`)
+  return found
 }
 
 function finish({ write }: BenchOptions, results: Results): void {

@@ -1,15 +1,16 @@
 import type { Bus } from "../../src/bus/bus.js"
 import { Order, orderOf } from "../support/job.js"
-import { createMesh, KEYS } from "../support/mesh.js"
+import { type BenchMesh, createMesh, KEYS } from "../support/mesh.js"
 import { percentile, ratio, type Spread, spread } from "../support/stats.js"
 import { startVariant, type Variant } from "./variants.js"
 
 export interface LatencyOptions {
   readonly url: string
   readonly otlpUrl: string
-  readonly variants: readonly Variant[]
+  /** What is compared with (a). */
+  readonly variants: readonly Exclude<Variant, "a">[]
   readonly rounds: number
-  /** Events a second, one at a time, evenly spaced. */
+  /** Events a second for each loop, one at a time, evenly spaced. */
   readonly rate: number
   /** Events of a round that count. */
   readonly samples: number
@@ -28,46 +29,68 @@ export interface Latency {
 /** At first functions are not compiled yet, and an agent takes its partition over. */
 const WARMUP = 200
 
+/**
+ * A pair of loops, (a) and another, serves at the same time, each on a mesh of its own: a stall of the disk or of the
+ * machine, which is most of a p99, hits both.
+ */
 export async function measureLatency(options: LatencyOptions): Promise<Latency> {
-  const p50s = new Map<Variant, number[]>(options.variants.map((variant) => [variant, []]))
-  const p99s = new Map<Variant, number[]>(options.variants.map((variant) => [variant, []]))
+  const found = new Map<string, number[]>()
+  const note = (name: string, value: number): void => void found.set(name, [...(found.get(name) ?? []), value])
   for (let round = 1; round <= options.rounds; round++) {
     for (const variant of options.variants) {
-      const latencies = await runOnce(variant, options)
-      const [p50, p99] = [percentile(latencies, 50), percentile(latencies, 99)]
-      p50s.get(variant)?.push(p50)
-      p99s.get(variant)?.push(p99)
-      options.say(`  round ${round} (${variant}) p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`)
+      for (const [loop, latencies] of await runPair(["a", variant], options)) {
+        const [p50, p99] = [percentile(latencies, 50), percentile(latencies, 99)]
+        note(`p50 ${loop}`, p50)
+        note(`p99 ${loop}`, p99)
+        note(`p99 ${loop} with ${variant}`, p99)
+        options.say(`  round ${round} (${loop}) p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`)
+      }
     }
   }
-  const of = (variant: Variant): number[] => p99s.get(variant) ?? []
+  const values = (name: string): number[] => found.get(name) ?? []
   return {
     rate: options.rate,
     samplesPerRound: options.samples,
     variants: Object.fromEntries(
-      options.variants.map((variant) => [variant, { p50: spread(p50s.get(variant) ?? []), p99: spread(of(variant)) }]),
+      (["a", ...options.variants] as const).map((loop) => [
+        loop,
+        { p50: spread(values(`p50 ${loop}`)), p99: spread(values(`p99 ${loop}`)) },
+      ]),
     ),
     p99Ratios: Object.fromEntries(
-      options.variants
-        .filter((variant) => variant === "c" || variant === "d")
-        .map((variant) => [`${variant}/a`, ratio(of(variant), of("a"))]),
+      options.variants.map((variant) => [
+        `${variant}/a`,
+        ratio(values(`p99 ${variant} with ${variant}`), values(`p99 a with ${variant}`)),
+      ]),
     ),
   }
 }
 
-async function runOnce(variant: Variant, { url, otlpUrl, rate, samples }: LatencyOptions): Promise<number[]> {
-  const mesh = await createMesh(url)
-  const child = startVariant(variant, { url, mesh: mesh.name }, { otlpUrl })
+async function runPair(pair: readonly Variant[], options: LatencyOptions): Promise<(readonly [Variant, number[]])[]> {
+  const { url, otlpUrl, rate, samples } = options
+  const loops = await Promise.all(
+    pair.map(async (variant) => {
+      const mesh = await createMesh(url)
+      return { variant, mesh, child: startVariant(variant, { url, mesh: mesh.name }, { otlpUrl }) }
+    }),
+  )
   try {
-    await child.next() // ready
+    await Promise.all(loops.map(({ child }) => child.next())) // ready
     const total = WARMUP + samples
-    const seenAt = await observe(mesh.bus, total)
-    const sentAt = await publishAtRate(mesh.bus, total, rate)
-    const seen = await seenAt.all
-    return seen.slice(WARMUP).map((at, index) => at - (sentAt[WARMUP + index] ?? Number.NaN))
+    const observers = await Promise.all(loops.map(({ mesh }) => observe(mesh.bus, total)))
+    const sentAt = await publishAtRate(
+      loops.map(({ mesh }) => mesh),
+      total,
+      rate,
+    )
+    const seenAt = await Promise.all(observers.map(({ all }) => all))
+    return loops.map(({ variant }, loop) => {
+      const latencies = (seenAt[loop] ?? []).map((at, n) => at - (sentAt[loop]?.[n] ?? Number.NaN))
+      return [variant, latencies.slice(WARMUP)] as const
+    })
   } finally {
-    await child.stop()
-    await mesh.remove()
+    await Promise.all(loops.map(({ child }) => child.stop()))
+    await Promise.all(loops.map(({ mesh }) => mesh.remove()))
   }
 }
 
@@ -92,19 +115,25 @@ async function observe(bus: Bus, total: number): Promise<{ all: Promise<number[]
       },
     })
   })
+  all.catch(() => {}) // it is awaited when all is sent
   return { all }
 }
 
-function publishAtRate(bus: Bus, total: number, rate: number): Promise<number[]> {
-  const sentAt: number[] = []
+/** Publishes order after order, to one mesh after the other, evenly spaced. @returns by mesh, when each was sent */
+function publishAtRate(meshes: readonly BenchMesh[], total: number, rate: number): Promise<number[][]> {
+  const sentAt: number[][] = meshes.map(() => [])
   const began = performance.now()
+  let next = 0
   return new Promise((resolve, reject) => {
     const timer = setInterval(() => {
-      if (performance.now() < began + (sentAt.length * 1_000) / rate) return
-      const order = Order(orderOf(sentAt.length, KEYS))
-      sentAt.push(performance.now())
-      bus.publish(order, { producer: "feed" }).catch(reject)
-      if (sentAt.length < total) return
+      if (performance.now() < began + (next * 1_000) / (rate * meshes.length)) return
+      const [mesh, sent] = [meshes[next % meshes.length], sentAt[next % meshes.length]]
+      next += 1
+      if (mesh === undefined || sent === undefined) return
+      const order = Order(orderOf(sent.length, KEYS))
+      sent.push(performance.now())
+      mesh.bus.publish(order, { producer: "feed" }).catch(reject)
+      if (next < total * meshes.length) return
       clearInterval(timer)
       resolve(sentAt)
     }, 1)

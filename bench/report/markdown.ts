@@ -84,9 +84,8 @@ function latency(sync: Sync, found: Latency | undefined): string[] {
     if (measured === undefined) return []
     return [[`(${variant}) ${VARIANT_NAMES[variant]}`, cell(measured.p50, 2), cell(measured.p99, 2)]]
   })
-  const rounds = found.variants.a?.p50.runs ?? 0
   return section(`Latency, ${syncName(sync)}`, [
-    `From publish to the moment at which an observer of the stream has the result, at ${found.rate} events/s, ${found.samplesPerRound} events in each of ${rounds} rounds.`,
+    `From publish to the moment at which an observer of the stream has the result, at ${found.rate} events/s, ${found.samplesPerRound} events in each round. (a) and the other serve at the same time: a stall of disk or machine, which is most of a p99, hits both.`,
     "",
     ...table(["", "p50 ms", "p99 ms"], rows),
     "",
