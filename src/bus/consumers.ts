@@ -1,5 +1,5 @@
 import type { ConsumerConfig, ConsumerInfo } from "@nats-io/jetstream"
-import { MurmurError } from "../errors.js"
+import { ensureError, MurmurError } from "../errors.js"
 import type { Link } from "./link.js"
 import { apiCode } from "./streams.js"
 
@@ -11,6 +11,8 @@ const RESET_TIMEOUT_MS = 5_000
 const NANOS = 1_000_000
 const CONSUMER_NOT_FOUND = 10014
 const CONSUMER_EXISTS = [10148, 10013, 10105]
+const RESET_NOT_ALLOWED = 10204
+const TRIES_MAX = 5
 
 /** What a durable consumer of the mesh is to be. */
 export interface DurableOptions {
@@ -28,8 +30,9 @@ export interface DurableOptions {
 }
 
 /**
- * Creates a durable consumer, or brings its filter and bounds up to date in place (nothing is missed for what it kept
- * and what was added; what is new counts from now on).
+ * Creates a durable consumer, or brings its filter and bounds up to date in place. Nothing is missed for what it kept.
+ * What is added to its filter counts from now on, when it has done all that it had to do until then; else from where it
+ * stands.
  *
  * @throws MurmurError `CONSUMER_SETUP`
  */
@@ -39,26 +42,35 @@ export async function ensureDurable(link: Link, options: DurableOptions): Promis
       code: "CONSUMER_SETUP",
     })
   }
-  try {
-    const found = await durableInfo(link, options.stream, options.name)
-    if (found === undefined) {
-      await link.manager.consumers.add(options.stream, fresh(options))
-      return "created"
+  for (let tries = 1; ; tries++) {
+    try {
+      return await createOrUpdate(link, options)
+    } catch (cause) {
+      if (CONSUMER_EXISTS.includes(apiCode(cause)) && tries < TRIES_MAX) continue // somebody else was first
+      if (cause instanceof MurmurError) throw cause
+      throw new MurmurError(
+        `Cannot set up consumer "${options.name}" on ${options.stream}: ${ensureError(cause).message}`,
+        { code: "CONSUMER_SETUP", cause },
+      )
     }
-    if (upToDate(found.config, options)) return "unchanged"
-    await link.manager.consumers.update(options.stream, options.name, changeable(options))
-    return "updated"
-  } catch (cause) {
-    if (CONSUMER_EXISTS.includes(apiCode(cause))) return ensureDurable(link, options) // somebody else was first
-    if (cause instanceof MurmurError) throw cause
-    throw new MurmurError(
-      `Cannot set up consumer "${options.name}" on ${options.stream}: ${(cause as Error).message}`,
-      {
-        code: "CONSUMER_SETUP",
-        cause,
-      },
-    )
   }
+}
+
+async function createOrUpdate(link: Link, options: DurableOptions): Promise<"created" | "updated" | "unchanged"> {
+  const { stream, name } = options
+  const last = (await link.manager.streams.info(stream)).state.last_seq
+  const found = await durableInfo(link, stream, name)
+  if (found === undefined) {
+    await link.manager.consumers.add(stream, fresh(options, last))
+    return "created"
+  }
+  if (upToDate(found.config, options)) return "unchanged"
+  await link.manager.consumers.update(stream, name, changeable(options))
+  const known = filtersOf(found.config)
+  const idle = found.num_pending === 0 && found.num_ack_pending === 0
+  // or the past of what was added would come with the next reset, back to the last message that was acked
+  if (idle && options.filters.some((filter) => !known.includes(filter))) await skipTo(link, stream, name, last + 1)
+  return "updated"
 }
 
 /** The consumer's state, or `undefined` when there is none. */
@@ -79,14 +91,31 @@ export async function durableInfo(link: Link, stream: string, name: string): Pro
  * @throws MurmurError `CONSUMER_RESET` when the server refuses it
  */
 export async function resetDurable(link: Link, stream: string, name: string): Promise<number> {
-  const prefix = link.manager.getOptions().apiPrefix ?? "$JS.API"
-  const subject = `${prefix}.CONSUMER.RESET.${stream}.${name}`
-  const reply = await link.connection.request(subject, "", { timeout: RESET_TIMEOUT_MS })
-  const body = reply.json<{ error?: { description: string }; ack_floor?: { stream_seq: number } }>()
-  if (body.error === undefined && body.ack_floor !== undefined) return body.ack_floor.stream_seq
-  throw new MurmurError(`Cannot reset consumer "${name}": ${body.error?.description ?? "unexpected reply"}`, {
+  const { error, ack_floor: floor } = await requestReset(link, stream, name)
+  if (error === undefined && floor !== undefined) return floor.stream_seq
+  throw new MurmurError(`Cannot reset consumer "${name}": ${error?.description ?? "unexpected reply"}`, {
     code: "CONSUMER_RESET",
   })
+}
+
+/** A consumer that an older version made with the policy `new` cannot be moved; then it stays where it is. */
+async function skipTo(link: Link, stream: string, name: string, seq: number): Promise<void> {
+  const { error } = await requestReset(link, stream, name, seq)
+  if (error !== undefined && error.err_code !== RESET_NOT_ALLOWED) {
+    throw new MurmurError(`Cannot set up consumer "${name}": ${error.description}`, { code: "CONSUMER_SETUP" })
+  }
+}
+
+interface ResetReply {
+  readonly error?: { readonly err_code?: number; readonly description: string }
+  readonly ack_floor?: { readonly stream_seq: number }
+}
+
+async function requestReset(link: Link, stream: string, name: string, seq?: number): Promise<ResetReply> {
+  const prefix = link.manager.getOptions().apiPrefix ?? "$JS.API"
+  const body = seq === undefined ? "" : JSON.stringify({ seq })
+  const subject = `${prefix}.CONSUMER.RESET.${stream}.${name}`
+  return (await link.connection.request(subject, body, { timeout: RESET_TIMEOUT_MS })).json<ResetReply>()
 }
 
 /** Removes a consumer; fine when it is not there. */
@@ -98,14 +127,14 @@ export async function removeDurable(link: Link, stream: string, name: string): P
   }
 }
 
-function fresh(options: DurableOptions): Partial<ConsumerConfig> {
+function fresh(options: DurableOptions, last: number): Partial<ConsumerConfig> {
   return {
     ...changeable(options),
     durable_name: options.name,
     ack_policy: "explicit",
     max_deliver: -1,
     max_waiting: 512,
-    ...startOf(options.from ?? "now"),
+    ...startOf(options.from ?? "now", last),
     ...(options.pinned !== false && {
       priority_groups: [GROUP],
       priority_policy: "pinned_client",
@@ -114,8 +143,9 @@ function fresh(options: DurableOptions): Partial<ConsumerConfig> {
   }
 }
 
-function startOf(from: "now" | "start" | Date | number): Partial<ConsumerConfig> {
-  if (from === "now") return { deliver_policy: "new" }
+/** `now` is a sequence too: a consumer with the policy `new` cannot be moved later. */
+function startOf(from: "now" | "start" | Date | number, last: number): Partial<ConsumerConfig> {
+  if (from === "now") return { deliver_policy: "by_start_sequence", opt_start_seq: last + 1 }
   if (from === "start") return { deliver_policy: "all" }
   if (typeof from === "number") return { deliver_policy: "by_start_sequence", opt_start_seq: from }
   return { deliver_policy: "by_start_time", opt_start_time: from.toISOString() }
@@ -135,10 +165,14 @@ function changeable(options: DurableOptions): Partial<ConsumerConfig> {
 }
 
 function upToDate(found: ConsumerConfig, options: DurableOptions): boolean {
-  const filters = found.filter_subjects ?? [found.filter_subject ?? ""]
+  const filters = filtersOf(found)
   return (
     [...filters].sort().join(" ") === [...options.filters].sort().join(" ") &&
     found.ack_wait === options.ackWaitMs * NANOS &&
     found.max_ack_pending === options.ackPendingMax
   )
+}
+
+function filtersOf({ filter_subject: one, filter_subjects: several }: ConsumerConfig): readonly string[] {
+  return several ?? [one ?? ""]
 }

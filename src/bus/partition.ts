@@ -159,6 +159,7 @@ export class Partition {
 
   /** What was on its way when a connection broke is lost, and the server may give the partition to another node. */
   async #watchConnection(stopping: AbortSignal): Promise<void> {
+    if (stopping.aborted) return
     const statuses = this.link.connection.status() as ReturnType<Link["connection"]["status"]> & { stop(): void }
     stopping.addEventListener("abort", () => statuses.stop(), { once: true })
     for await (const { type } of statuses) if (type === "disconnect") this.#lose()
