@@ -5,6 +5,7 @@ import type { Receipt } from "../bus/receipt.js"
 import { within } from "../bus/within.js"
 import { ensureError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
+import { crashPoint } from "./crash-points.js"
 import { type Attempt, type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import {
@@ -170,6 +171,7 @@ export class HandlerHost implements AgentHost {
       delivery.ack()
       return
     }
+    crashPoint("P0")
     const event = intake.kind === "run" ? intake.event : undefined
     const key = event?.key ?? this.#keyless
     const ordered = ledger !== this.#inbox.ledger
@@ -256,6 +258,7 @@ export class HandlerHost implements AgentHost {
     if (this.#stopping.signal.aborted) return
     task.ledger.done(task.seq)
     task.delivery.ack()
+    crashPoint("P9", 50)
   }
 
   #wait(ms: number): Promise<unknown> {

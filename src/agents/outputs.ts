@@ -1,6 +1,7 @@
 import type { SealedEvent } from "../bus/encode.js"
 import { ensureError } from "../errors.js"
 import type { Telemetry } from "../telemetry/ports.js"
+import { crashesAt, crashPoint } from "./crash-points.js"
 import type { AgentStats } from "./host.js"
 
 /** What publishing outputs needs of a node. */
@@ -29,7 +30,16 @@ export class Outputs {
     }
     const [first] = outputs
     if (outputs.length === 1 && first !== undefined) return this.#publishOne(first)
+    if (crashesAt("P7")) return this.#publishInTurn(outputs)
     return Promise.all(outputs.map((output) => this.#publishOne(output)))
+  }
+
+  /** For a crash between two outputs, which otherwise leave together. */
+  async #publishInTurn(outputs: readonly SealedEvent[]): Promise<void> {
+    for (const output of outputs) {
+      await this.#publishOne(output)
+      crashPoint("P7")
+    }
   }
 
   #publishOne(output: SealedEvent): Promise<unknown> {

@@ -4,6 +4,7 @@ import { derivedId } from "../bus/ids.js"
 import { ensureError, errorCode, RetryableError } from "../errors.js"
 import type { Attributes, Log, Span, Telemetry } from "../telemetry/ports.js"
 import { EmitGate, type StepContext } from "./context.js"
+import { crashPoint } from "./crash-points.js"
 import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { Effects, type OpenJournal } from "./effects.js"
@@ -132,6 +133,7 @@ export class StepRunner {
     const { event } = input
     for (let conflicts = 0; ; conflicts++) {
       const session = await sessions.load(event.key)
+      crashPoint("P1")
       if (session.causes.has(event.id, input.ordered ? event.seq : Number.POSITIVE_INFINITY)) {
         await this.#finishCommitted(sessions, session, event)
         return
@@ -145,8 +147,11 @@ export class StepRunner {
       const before = session.commits === 0 ? undefined : session.state
       const changes = entries.length === 0 && session.commits > 0 ? [] : changesBetween(before, step.state)
       const record = this.#commitRecord(input, attempt, session, { entries, changes, outputs: step.outputs })
+      crashPoint("P5")
       if ((await sessions.commit(session, record)) === "stored") {
+        crashPoint("P6")
         if (step.outputs.length > 0) await this.#outputs.publish(step.outputs)
+        crashPoint("P8")
         return
       }
       sessions.forget(event.key)

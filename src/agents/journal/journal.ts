@@ -4,6 +4,7 @@ import type { Bus } from "../../bus/bus.js"
 import { readHistory } from "../../bus/reader.js"
 import { encodeKey } from "../../bus/subjects.js"
 import { isMurmurError, MurmurError, RetryableError, TerminalError } from "../../errors.js"
+import { crashPoint } from "../crash-points.js"
 
 /** One call of a step, and its answer. */
 const JournalEntry = z.object({
@@ -67,12 +68,16 @@ export class Journal implements StepJournal {
     const hash = callHash(call, input)
     const recorded = this.#entries[position]
     if (recorded !== undefined) return replayed(recorded, call, hash, this.agent) as T
-    const answer = await work()
+    const working = work()
+    crashPoint("P2")
+    const answer = await working
+    crashPoint("P3")
     const entry: JournalEntry = { position, call, hash, answer: answer ?? null, at: new Date().toISOString() }
     // calls that run side by side are recorded one after the other: each append is fenced by the one before
     const written = this.#writing.then(() => this.#append(entry))
     this.#writing = written.catch(() => {})
     await written
+    crashPoint("P4")
     return answer
   }
 
