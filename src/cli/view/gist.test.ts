@@ -21,7 +21,7 @@ describe("gistOf", () => {
       startedAt: "2026-01-01T00:00:00Z",
       labels: ["a", "b"],
     }
-    expect(gistOf(data, "acme/web").text).toBe("workflow=CodeQL  commit=3484a3f  attempt=2  labels=[2]")
+    expect(gistOf(data, "acme/web").text).toBe("workflow=CodeQL  attempt=2  commit=3484a3f  labels=[2]")
   })
 
   it.each([
