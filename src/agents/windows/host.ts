@@ -11,7 +11,7 @@ export interface ClosingWindow {
   /** Event time, milliseconds. */
   readonly start: number
   readonly end: number
-  /** Windows that end at or before this are closed for good: later events for them are late. */
+  /** Windows that end at or before this are closed for good, this one included: later events for them are late. */
   readonly through: number
   readonly size: number
 }

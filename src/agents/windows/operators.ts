@@ -3,6 +3,9 @@ import { MurmurError } from "../../errors.js"
 import { windowHost } from "./host.js"
 import { type Assigner, type EventWindow, WindowSet } from "./window-set.js"
 
+/** An event is held once for each window that it is in. */
+const COPIES_MAX = 1_000
+
 /**
  * Windows of fixed length, side by side, aligned to the epoch: each event is in one.
  *
@@ -27,16 +30,23 @@ export function tumbling<T>(ms: number): OperatorFunction<T, EventWindow<T>> {
 }
 
 /**
- * Windows of fixed length that overlap: a new one begins each `stepMs`, so an event is in `ms / stepMs` of them.
+ * Windows of fixed length that overlap: a new one begins each `stepMs`, so an event is in `ms / stepMs` of them, and each
+ * of these copies counts as an open event.
  *
  * @param ms length in milliseconds
- * @param stepMs distance between two beginnings; at most `ms`, which must be a multiple of it
+ * @param stepMs distance between two beginnings; at most `ms`, which must be a multiple of it, at most a thousandfold
  * @throws MurmurError `WINDOW_OPTION`
  */
 export function sliding<T>(ms: number, stepMs: number): OperatorFunction<T, EventWindow<T>> {
   check("sliding", "ms", ms)
   check("sliding", "stepMs", stepMs)
   if (ms % stepMs !== 0) fail("sliding", `ms must be a multiple of stepMs, is ${ms} with stepMs ${stepMs}`)
+  if (ms / stepMs > COPIES_MAX) {
+    fail(
+      "sliding",
+      `an event may be in at most ${COPIES_MAX} windows, with ms ${ms} and stepMs ${stepMs} it is in ${ms / stepMs}`,
+    )
+  }
   return windows({
     merges: false,
     assign: (timeMs) => {
@@ -71,8 +81,12 @@ function windows<T>(assigner: Assigner): OperatorFunction<T, EventWindow<T>> {
       open.set = set
       return source.subscribe({
         next: (value) => {
-          const { timeMs, seq } = position(port.current(), value)
-          set.add(value, timeMs, seq)
+          try {
+            const { timeMs, seq } = position(port.current(), value)
+            set.add(value, timeMs, seq)
+          } catch (error) {
+            subscriber.error(error) // thrown from here it would be nobody's, and end the process
+          }
         },
         error: (error) => subscriber.error(error),
         complete: () => {

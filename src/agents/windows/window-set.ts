@@ -84,9 +84,9 @@ export class WindowSet<T> {
 
   #close(through: number): void {
     const closing = this.#open.filter(({ end }) => end <= through).sort((a, b) => a.end - b.end || a.start - b.start)
-    if (Number.isFinite(through)) this.#through = Math.max(this.#through, through)
     for (const window of closing) {
       this.#open.splice(this.#open.indexOf(window), 1)
+      // no further than this window: if the next one breaks, or the node dies between them, its events are not late
       this.#through = Math.max(this.#through, window.end)
       const { start, end, events } = window
       this.port.held(-events.length)
@@ -94,5 +94,6 @@ export class WindowSet<T> {
         this.emit({ start, end, events: events.map(({ value }) => value) }),
       )
     }
+    if (Number.isFinite(through)) this.#through = Math.max(this.#through, through)
   }
 }
