@@ -38,12 +38,12 @@ describe("marbles, outside of an agent", () => {
   })
 
   test("sliding: windows that close together come together, oldest first", () => {
-    marbles(() => sliding(10_000, 5_000), { a: 1, b: 6, c: 30 }, "-a-b-c-|", "---x-(yz)(uv|)".replace("(uv|)", ""), {
+    marbles(() => sliding(10_000, 5_000), { a: 1, b: 6, c: 30 }, "-a-b-c---|", "---x-(yz)(uv|)", {
       x: "-5-5:1",
       y: "0-10:1,6",
       z: "5-15:6",
-      u: "",
-      v: "",
+      u: "25-35:30",
+      v: "30-40:30",
     })
   })
 
