@@ -63,7 +63,7 @@ async function measureBothSyncs(
 ): Promise<BothSyncs> {
   const { url, pid: serverPid } = server
   const load =
-    sync === "default" ? { events: 22_000, warmup: 7_000, rounds: 4 } : { events: 4_500, warmup: 1_500, rounds: 3 }
+    sync === "default" ? { events: 22_000, warmup: 7_000, rounds: 4 } : { events: 3_600, warmup: 1_200, rounds: 3 }
   const rounds = load.rounds * (wanted.long ? 3 : 1)
   const throughput = await part(wanted, "throughput", `sync ${sync}`, () =>
     measureThroughput({ url, serverPid, otlpUrl, ...load, rounds, say }),
@@ -91,7 +91,7 @@ async function measurePlain(
   const memory = await part(wanted, "memory", "", () =>
     measureMemory({ url, handleKeys: [10_000, 100_000], reactKeys: 10_000, say }),
   )
-  const routes = await part(wanted, "routes", "", () => measureRoutes([10, 10_000], long ? 400 : 200))
+  const routes = await part(wanted, "routes", "", () => measureRoutes([10, 10_000], long ? 5 : 3, 50))
   const profile = await part(wanted, "profile", "", async () => {
     const spotsOf = (variant: "c" | "d") => profileVariant(variant, { url, otlpUrl, events: 30_000, count: 15 })
     return { c: await spotsOf("c"), d: await spotsOf("d") }

@@ -161,7 +161,7 @@ function routes({ routes: found }: Results): string[] {
     ...counts.map((count) => `${byCount[Number(count)]?.matchTenEvents} / ${byCount[Number(count)]?.concerns}`),
   ])
   return section("Route matching", [
-    "Nanoseconds to find all routes of an event / to ask whether it concerns one agent, by number of routes; each event fits one route at most. The same ten events again and again, so that it is the algorithm that counts and not the processor's cache. The last kind has no index: those are evaluated one by one, which a filter with an equality beside the comparison avoids.",
+    "Nanoseconds to find all routes of an event / to ask whether it concerns one agent, by number of routes; each event fits one route at most. The same ten events again and again, so that it is the algorithm that counts and not the processor's cache; the least of several runs. The last kind has no index: those are evaluated one by one, which a filter with an equality beside the comparison avoids.",
     "",
     ...table(["", ...counts.map((count) => `${count} routes`)], rows),
   ])
