@@ -4,6 +4,7 @@ import { type AgentDefinition, defineAgent } from "../src/agents/define-agent.js
 import { openSessions } from "../src/agents/sessions/session-store.js"
 import { testAgent } from "../src/agents/test-agent.js"
 import { defineEvent } from "../src/bus/define-event.js"
+import { type SealedEvent, seal } from "../src/bus/encode.js"
 import type { MeshNames } from "../src/bus/subjects.js"
 import { startMesh, type TestMesh, take, until } from "./support/mesh.js"
 
@@ -212,4 +213,36 @@ test("testAgent keeps state, and with replay always every run begins again after
   })
   const { dead } = await testAgent(dice, { replay: "always" }).when(pay(1))
   expect(dead[0]?.error).toMatchObject({ code: "NONDETERMINISM" })
+})
+
+test("outputs that a dead node committed and did not publish are published, also behind a commit that came another way", async () => {
+  mesh = await startMesh({ agents: [teller()] })
+  await publish(mesh, [pay(1)])
+  await take(mesh.bus, "bank.balance", 1)
+  await mesh.node.stop()
+  const { seq } = await mesh.bus.publish(pay(2, "a", "cut off"), { producer: "cli" })
+  const { state } = teller()
+  if (state === undefined) throw new Error("it has state")
+  const dead = openSessions(mesh.bus, "teller", state)
+  const session = await dead.load("a")
+  const output = seal(Balance({ balance: 3, n: 2 }, { key: "a" }), { mesh: "test", producer: "teller" }, "its output")
+  const commit = (id: string, of: number, outputs: SealedEvent[]) => ({
+    kind: "commit" as const,
+    cause: { id, type: "bank.paid", seq: of },
+    entries: [{ name: "Booked", data: { amount: 2 } }],
+    changes: [],
+    outputs,
+    attempt: 1,
+    code: "dead",
+    stateVersion: 1,
+    snapshot: 0,
+    at: new Date().toISOString(),
+  })
+  expect(await dead.commit(session, commit("cut off", seq, [output]))).toBe("stored")
+  expect(await dead.commit(session, commit("sent to it alone", 0, []))).toBe("stored")
+  await mesh.addNode({ agents: [teller()] })
+  await publish(mesh, [pay(4)])
+  const seen = await take(mesh.bus, "bank.balance", 3)
+  expect(seen.map(({ data }) => (data as { n: number }).n)).toEqual([1, 2, 4])
+  expect(seen[1]?.id).toBe("its output")
 })

@@ -19,6 +19,8 @@ import { Step } from "./step-context.js"
 export interface Sessions {
   load(key: string | undefined): Promise<Session>
   commit(session: Session, record: CommitRecord): Promise<"stored" | "conflict">
+  /** The commit that an event caused, if the log still has it. */
+  findCommit(session: Session, causeId: string): Promise<CommitRecord | undefined>
   /** Forgets what is in memory: another writer was there, or may have been. */
   forget(key: string | undefined): void
   /** Publishes those outputs of a stored commit that are not on the bus yet. */
@@ -135,7 +137,7 @@ export class StepRunner {
       const session = await sessions.load(event.key)
       crashPoint("P1")
       if (session.causes.has(event.id, input.ordered ? event.seq : Number.POSITIVE_INFINITY)) {
-        await this.#finishCommitted(sessions, session, event)
+        await this.#finishCommitted(sessions, session, input)
         return
       }
       const step = this.#step(input, attempt, span, stopping, session)
@@ -163,11 +165,17 @@ export class StepRunner {
     }
   }
 
-  /** The event's commit is there. Only the newest commit's outputs can be missing: the next one waits for them. */
-  async #finishCommitted(sessions: Sessions, session: Session, event: MurmurEvent): Promise<void> {
-    const { newest } = session
-    if (newest?.cause.id !== event.id || newest.outputs.length === 0) return
-    await sessions.publishMissing(newest.outputs, new Date(newest.at))
+  /**
+   * The event's commit is there; its outputs may not be. That can only be so for the last one that came in stream order,
+   * since the next one waited for them, and for one that was sent to this agent alone. It need not be the newest commit:
+   * the two come by different ways.
+   */
+  async #finishCommitted(sessions: Sessions, session: Session, { event, ordered }: StepInput): Promise<void> {
+    const isNewest = session.newest?.cause.id === event.id
+    if (!isNewest && ordered && event.seq !== session.causes.through) return
+    const commit = isNewest ? session.newest : await sessions.findCommit(session, event.id)
+    if (commit === undefined || commit.outputs.length === 0) return
+    await sessions.publishMissing(commit.outputs, new Date(commit.at))
   }
 
   #commitRecord(

@@ -65,6 +65,10 @@ export class MemorySessions implements Sessions {
     return "stored"
   }
 
+  async findCommit({ newest }: Session, causeId: string): Promise<CommitRecord | undefined> {
+    return newest?.cause.id === causeId ? newest : undefined
+  }
+
   forget(): void {}
 
   async publishMissing(outputs: readonly SealedEvent[]): Promise<void> {

@@ -11,6 +11,11 @@ export class Causes {
 
   constructor(private readonly keepMs: number) {}
 
+  /** Sequence of the newest committed event that came in stream order. */
+  get through(): number {
+    return this.#through
+  }
+
   /** How many ids are remembered. */
   get size(): number {
     return this.#recent.size

@@ -70,6 +70,16 @@ export class SessionStore {
     return publishMissing(this.bus, this.options.agent, outputs, since)
   }
 
+  /** The commit that an event caused, read from the log; `undefined` when it is not there (any more). */
+  async findCommit(session: Session, causeId: string): Promise<CommitRecord | undefined> {
+    const read = { stream: this.bus.names.sessions, filter: session.subject, from: { seq: 1 }, toSeq: session.seq }
+    for await (const message of readHistory(this.bus.link, read)) {
+      const record = parseSessionRecord(message.data, session.subject, message.seq)
+      if (record.kind === "commit" && record.cause.id === causeId) return record
+    }
+    return undefined
+  }
+
   /** Forgets all sessions, as when the partition is lost. */
   forgetAll(): void {
     this.#warm.clear()
@@ -82,8 +92,10 @@ export class SessionStore {
    */
   async commit(session: Session, record: CommitRecord): Promise<CommitResult> {
     const before = session.bytes
-    if (!(await this.#append(session, record))) return "conflict"
-    if (session.sinceSnapshot >= this.options.snapshotEvery) await this.#snapshot(session)
+    // not right behind the commit before: by now its outputs are published, and no one needs to find it any more
+    const due = session.sinceSnapshot >= this.options.snapshotEvery
+    if (due && !(await this.#snapshot(session))) return "conflict"
+    if (!(await this.#append(session, { ...record, snapshot: session.snapshotSeq }))) return "conflict"
     this.#warmBytes += this.#warm.has(session.subject) ? session.bytes - before : 0
     this.#evict()
     return "stored"
@@ -102,8 +114,7 @@ export class SessionStore {
     }
   }
 
-  /** A snapshot that another writer pre-empts is simply not written: the next commit tells who is right. */
-  async #snapshot(session: Session): Promise<void> {
+  #snapshot(session: Session): Promise<boolean> {
     const snapshot: SnapshotRecord = {
       kind: "snapshot",
       state: session.state,
@@ -112,7 +123,7 @@ export class SessionStore {
       commits: session.commits,
       at: new Date().toISOString(),
     }
-    await this.#append(session, snapshot)
+    return this.#append(session, snapshot)
   }
 
   async #fold(subject: string): Promise<Session> {

@@ -55,7 +55,7 @@ export class Session {
     return this.#snapshotSeq
   }
 
-  /** The newest commit: only its outputs can be unpublished. */
+  /** The newest commit, unless the log was read from a snapshot behind it. */
   get newest(): CommitRecord | undefined {
     return this.#newest
   }
