@@ -14,6 +14,7 @@ export {
   type RetryOptions,
   type RouteTrigger,
   route,
+  type SupervisionOptions,
   type Trigger,
   type WindowOptions,
 } from "./agents/define-agent.js"

@@ -73,7 +73,7 @@ export class DeadLetterWriter {
     private readonly publisher: Publisher,
     private readonly names: MeshNames,
     /** The one sink where secrets are taken out. */
-    private readonly redact: (text: string) => string,
+    readonly redact: (text: string) => string,
   ) {}
 
   async write(given: GivenUp): Promise<DeadLetter> {

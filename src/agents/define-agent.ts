@@ -51,6 +51,18 @@ export interface RetryOptions {
   readonly backoffMsMax?: number
 }
 
+/** When an agent that fails again and again is kept from its events for a while, on the node where it does. */
+export interface SupervisionOptions {
+  /** So many events that failed, with no success in between, are too many; each counts once, however often it was tried. Default 5. */
+  readonly intensity?: number
+  /** Within what time they are, in milliseconds. Default 60_000. */
+  readonly withinMs?: number
+  /** How long the first quarantine is, in milliseconds; each further one in a row is twice as long. Default 30_000. */
+  readonly quarantineMs?: number
+  /** The longest quarantine, in milliseconds. Default 600_000. */
+  readonly quarantineMsMax?: number
+}
+
 /** Event-time windows of a `react` agent. */
 export interface WindowOptions {
   /** How late an event may be, behind the newest of its key, in milliseconds. Later ones are counted and dropped. Default 0. */
@@ -106,6 +118,8 @@ export interface HandlerOptions<
   S = undefined,
   E extends Evolvers<S> = Evolvers<S>,
 > extends AgentOptions<On> {
+  /** When it is quarantined: nothing is handed to it for a while, its backlog is kept. */
+  readonly supervision?: SupervisionOptions
   /** With it each key has a state of its own, kept as a log of entries. */
   readonly state?: StateOptions<S, E>
   handle(event: EventOf<On[number]>, ctx: StepContext<S, E>): Promise<void> | void
@@ -145,6 +159,7 @@ export interface AgentDefinition {
   readonly inflightMax: number
   readonly from: "now" | "start" | Date
   readonly retry: Required<RetryOptions>
+  readonly supervision: Required<SupervisionOptions>
   readonly stepTimeoutMs: number
   readonly hopsMax: number
   readonly window: Required<WindowOptions>

@@ -21,6 +21,7 @@ import { IntakeGate } from "./intake.js"
 import { Journal } from "./journal/journal.js"
 import { Ledger } from "./ledger.js"
 import { Mailbox } from "./mailbox.js"
+import { Quarantine } from "./quarantine.js"
 import { judge } from "./retry.js"
 import { openSessions, type SessionStore } from "./sessions/session-store.js"
 import { StepRunner } from "./step.js"
@@ -55,6 +56,7 @@ export class HandlerHost implements AgentHost {
   readonly #gate: IntakeGate
   readonly #steps: StepRunner
   readonly #mailbox: Mailbox<Task>
+  readonly #quarantine: Quarantine
   readonly #lanes: Lane[]
   readonly #inbox: Lane
   readonly #sessions: SessionStore | undefined
@@ -77,6 +79,7 @@ export class HandlerHost implements AgentHost {
     const openJournal = (eventId: string): Promise<Journal> => Journal.open(ports.bus, agent.name, eventId)
     this.#steps = new StepRunner(agent, { ...ports, openJournal, sessions: this.#sessions }, this.stats)
     this.#mailbox = new Mailbox(agent.concurrency, (task) => this.#work(task))
+    this.#quarantine = new Quarantine(agent, ports, this.#mailbox, this.#log)
     this.#lanes = Array.from({ length: agent.partitions }, (_, partition) =>
       this.#lane(durableName(agent.name, agent.partitions, partition)),
     )
@@ -93,6 +96,15 @@ export class HandlerHost implements AgentHost {
 
   get active(): boolean {
     return this.#lanes.some(({ partition }) => partition.owned)
+  }
+
+  get quarantined(): boolean {
+    return this.#quarantine.active
+  }
+
+  /** Hands it its events again at once, as many as it takes. Without effect when it is not quarantined. */
+  endQuarantine(): void {
+    this.#quarantine.end()
   }
 
   start(): void {
@@ -112,6 +124,7 @@ export class HandlerHost implements AgentHost {
   }
 
   async stop(graceMs: number): Promise<void> {
+    this.#quarantine.stop() // first: closing the mailbox lets go of what it held back
     this.#mailbox.close()
     await this.pause()
     await within(graceMs, this.#mailbox.idle())
@@ -206,12 +219,14 @@ export class HandlerHost implements AgentHost {
       const outcome = await this.#steps.attempt(task, attempt, this.#stopping.signal)
       if (outcome.ok) {
         this.stats.steps += 1
+        this.#quarantine.succeeded()
         this.#finish(task)
         return
       }
       if (this.#stopping.signal.aborted) return
       attempts.push(outcome.attempt)
       this.stats.failures += 1
+      this.#quarantine.failed(task.event.id, outcome.attempt)
       const verdict = judge(outcome.error, attempt, this.agent.retry, this.ports.random())
       if (verdict.next === "dead") {
         await this.#giveUp(task, verdict.reason, outcome.error, attempts)
@@ -219,6 +234,7 @@ export class HandlerHost implements AgentHost {
       }
       this.#noteRetry(task, outcome.error, attempt, verdict.delayMs)
       await this.#mailbox.pause(this.#wait(verdict.delayMs))
+      if (this.#quarantine.left) return // whoever takes over tries it
     }
   }
 

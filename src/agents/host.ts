@@ -12,6 +12,8 @@ export interface HostPorts {
   readonly routing: Routing
   /** Jitter, 0 to 1. */
   readonly random: () => number
+  /** Of the node that hosts the agent. */
+  readonly nodeId: string
 }
 
 /** Numbers of one agent on one node, since the node started. Plain fields: counting costs nothing. */
@@ -37,6 +39,8 @@ export interface AgentHost {
   readonly active: boolean
   /** What holds it up, if anything does: `window` when open windows hold as many events as they may. */
   readonly blocked: string | undefined
+  /** Whether it is kept from its events since it failed again and again. */
+  readonly quarantined: boolean
   start(): void
   /** Pulls nothing more; what has begun goes on. */
   pause(): Promise<void>

@@ -128,6 +128,29 @@ test("an item that pauses when the mailbox is closed is let go on, to see that i
   expect(resumed).toBe(true)
 })
 
+test("a mailbox limited to 0 begins nothing and resumes nothing, limited to more it goes on with what came first", async () => {
+  const bench = new Bench(2, async (job, mailbox) => {
+    if (job.n === 1) await mailbox.pause(settled())
+  })
+  bench.push(...jobs("a1"))
+  bench.mailbox.limit(0)
+  bench.push(...jobs("a2", "b3", "c4", "d5"))
+  await settled()
+  await settled()
+  expect([bench.names, bench.mailbox.running, bench.ends.size]).toEqual([["a1"], 0, 0])
+  bench.mailbox.limit(1)
+  await settled()
+  expect([bench.names, bench.mailbox.running, bench.ends.size]).toEqual([["a1"], 1, 1])
+  bench.mailbox.limit(3)
+  await settled()
+  expect([bench.names, bench.mailbox.running]).toEqual([["a1", "b3", "c4"], 3])
+  bench.mailbox.limit(0)
+  for (const job of bench.started) await bench.end(job)
+  expect([bench.names, bench.mailbox.running]).toEqual([["a1", "b3", "c4"], 0])
+  bench.mailbox.limit(2)
+  expect(bench.names).toEqual(["a1", "b3", "c4", "d5", "a2"])
+})
+
 test("whatever is pushed, paused and withdrawn: keys are serial and in order, the bound holds, nothing is forgotten", async () => {
   const key = fc.option(fc.constantFrom("a", "b", "c"), { nil: undefined })
   const action = fc.oneof(

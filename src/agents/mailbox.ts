@@ -29,13 +29,17 @@ export class Mailbox<Item extends MailboxItem> {
   /** Items whose pause is over, and that wait for a place. They come before what has not begun. */
   readonly #resuming: (() => void)[] = []
   #running = 0
+  /** How many may run. */
+  #places: number
   #closed = false
   #onIdle: (() => void)[] = []
 
   constructor(
-    private readonly concurrency: number,
+    concurrency: number,
     private readonly run: (item: Item) => Promise<void>,
-  ) {}
+  ) {
+    this.#places = concurrency
+  }
 
   /** How many items run at this moment. Those that pause are not among them. */
   get running(): number {
@@ -71,11 +75,17 @@ export class Mailbox<Item extends MailboxItem> {
   async pause(wait: Promise<unknown>): Promise<void> {
     this.#leave()
     await wait
-    if (this.#running >= this.concurrency && !this.#closed) {
+    if (this.#running >= this.#places && !this.#closed) {
       await new Promise<void>((resume) => this.#resuming.push(resume)) // whoever resumes it has taken its place
     } else {
       this.#running += 1
     }
+  }
+
+  /** Changes how many may run from now on. With 0 nothing starts and nothing that pauses goes on; what runs does. */
+  limit(concurrency: number): void {
+    this.#places = concurrency
+    this.#startNext()
   }
 
   /** Starts nothing more. What runs goes on. */
@@ -92,7 +102,7 @@ export class Mailbox<Item extends MailboxItem> {
 
   #startNext(): void {
     this.#resume()
-    while (this.#running < this.concurrency && !this.#closed) {
+    while (this.#running < this.#places && !this.#closed) {
       const lane = this.#ready.shift()
       if (lane === undefined) return
       this.#start(lane)
@@ -100,7 +110,7 @@ export class Mailbox<Item extends MailboxItem> {
   }
 
   #resume(): void {
-    while (this.#running < this.concurrency || this.#closed) {
+    while (this.#running < this.#places || this.#closed) {
       const resume = this.#resuming.shift()
       if (resume === undefined) return
       this.#running += 1

@@ -1,6 +1,6 @@
 import { isEventDefinition } from "../bus/define-event.js"
 import { MurmurError } from "../errors.js"
-import type { AgentDefinition, AgentOptions, AgentState } from "./define-agent.js"
+import type { AgentDefinition, AgentOptions, AgentState, SupervisionOptions } from "./define-agent.js"
 
 const KNOWN = new Set([
   "on",
@@ -18,6 +18,7 @@ const KNOWN = new Set([
   "window",
   "horizonMs",
   "state",
+  "supervision",
 ])
 
 type GivenState = Partial<AgentState> & Pick<AgentState, "initial" | "evolve">
@@ -27,7 +28,7 @@ type Checked = Omit<AgentDefinition, "name" | "triggers" | "emits" | "behaviour"
 /** Checks every option that an agent was given and fills in the defaults. @throws MurmurError `AGENT_OPTION` */
 export function checkOptions(
   agent: string,
-  options: AgentOptions & { handle?: unknown; react?: unknown; state?: object },
+  options: AgentOptions & { handle?: unknown; react?: unknown; state?: object; supervision?: SupervisionOptions },
 ): Checked {
   const fail = (why: string): never => {
     throw new MurmurError(`Cannot create agent "${agent}": ${why}`, { code: "AGENT_OPTION", details: { agent } })
@@ -60,11 +61,27 @@ export function checkOptions(
   }
   const retry = options.retry ?? {}
   known("retry", retry, ["attempts", "backoffMs", "backoffMsMax"])
+  const supervision = checkSupervision(options.supervision ?? {})
+  if (options.supervision !== undefined && typeof options.handle !== "function") {
+    fail(`"supervision" goes with "handle", not with "react"`)
+  }
   const window = options.window ?? {}
   known("window", window, ["latenessMs", "idleTimeoutMs", "openEventsMax"])
 
   const state = options.state === undefined ? undefined : checkState(options.state as GivenState)
   if (state !== undefined && typeof options.handle !== "function") fail(`"state" goes with "handle", not with "react"`)
+
+  function checkSupervision(given: SupervisionOptions): Required<SupervisionOptions> {
+    known("supervision", given, ["intensity", "withinMs", "quarantineMs", "quarantineMsMax"])
+    const quarantineMs = atLeast("supervision.quarantineMs", given.quarantineMs ?? 30_000, 1)
+    const quarantineMsMax = given.quarantineMsMax ?? Math.max(600_000, quarantineMs)
+    return {
+      intensity: atLeast("supervision.intensity", given.intensity ?? 5, 1),
+      withinMs: atLeast("supervision.withinMs", given.withinMs ?? 60_000, 1),
+      quarantineMs,
+      quarantineMsMax: atLeast("supervision.quarantineMsMax", quarantineMsMax, quarantineMs),
+    }
+  }
 
   function checkState(given: GivenState): AgentState {
     known("state", given, ["initial", "evolve", "version", "snapshotEvery", "warmBytesMax"])
@@ -86,6 +103,7 @@ export function checkOptions(
 
   return {
     state,
+    supervision,
     description: options.description,
     partitions,
     from,

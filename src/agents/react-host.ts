@@ -5,6 +5,7 @@ import { ReactPartition } from "./react-partition.js"
 /** Runs an agent with a `react` on one node: one pipeline per key, windows that survive a crash. */
 export class ReactHost implements AgentHost {
   readonly stats = new AgentStats()
+  readonly quarantined = false
   readonly #partitions: ReactPartition[]
 
   constructor(

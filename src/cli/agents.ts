@@ -67,7 +67,12 @@ async function readDetail(bus: BusCore, name: string) {
   }
 }
 
-const COLOURS: Readonly<Record<AgentView["state"], Style>> = { running: "green", paused: "yellow", stopped: "red" }
+const COLOURS: Readonly<Record<AgentView["state"], Style>> = {
+  running: "green",
+  paused: "yellow",
+  quarantined: "red",
+  stopped: "red",
+}
 
 async function show(out: Output, agent: Detail): Promise<void> {
   const { state, description } = agent

@@ -3,7 +3,7 @@ import { MurmurError } from "../errors.js"
 import { closest } from "../router/closest.js"
 import { CatalogueRecord, openBuckets, readAll } from "./buckets.js"
 import { awaitNodes } from "./mesh-follow.js"
-import { pauseKey } from "./mesh-view.js"
+import { pauseKey, wakeKey } from "./mesh-view.js"
 
 /** How long nodes may take to follow, in milliseconds. */
 const FOLLOW_MS = 5_000
@@ -15,7 +15,7 @@ export interface Followed {
 
 /**
  * Stops or starts an agent's consumption on all nodes, also on those that come later. What runs is finished; what waits
- * stays with its consumer.
+ * stays with its consumer. Starting also ends its quarantine, where it has one.
  *
  * @throws MurmurError `AGENT_UNKNOWN` with the names that are close
  */
@@ -23,14 +23,15 @@ export async function setPaused(bus: BusCore, agent: string, paused: boolean): P
   const buckets = await openBuckets(bus)
   requireAgent(agent, await readAll(buckets.catalogue, CatalogueRecord))
   const key = pauseKey(agent)
-  if (!paused) await buckets.settings.delete(key)
-  else if ((await buckets.settings.get(key)) === undefined) {
+  if (!paused) {
+    await buckets.settings.delete(key)
+    await buckets.settings.put(wakeKey(agent), { at: new Date().toISOString(), by: "cli" })
+  } else if ((await buckets.settings.get(key)) === undefined) {
     await buckets.settings.put(key, { at: new Date().toISOString(), by: "cli" })
   }
-  const wanted = paused ? "paused" : "running"
   const behind = await awaitNodes(
     buckets.presence,
-    ({ agents }) => agents.every(({ name, state }) => name !== agent || state === wanted),
+    ({ agents }) => agents.every(({ name, state }) => name !== agent || (state === "paused") === paused),
     FOLLOW_MS,
   )
   return { behind }

@@ -34,7 +34,7 @@ export type CatalogueRecord = z.infer<typeof CatalogueRecord>
 /** One agent on one node, as the node tells it. */
 const PresentAgent = z.object({
   name: z.string(),
-  state: z.enum(["running", "paused"]),
+  state: z.enum(["running", "paused", "quarantined"]),
   active: z.boolean(),
   blocked: z.string().nullable(),
   steps: z.number(),
@@ -66,7 +66,7 @@ export interface MeshBuckets {
   readonly catalogue: Bucket
   readonly presence: Bucket
   readonly routes: Bucket
-  /** What an operator has decided: `pause.<agent>`, `inbox.<agent>`. */
+  /** What an operator has decided: `pause.<agent>`, `inbox.<agent>`, `wake.<agent>`. */
   readonly settings: Bucket
   readonly sources: Bucket
 }

@@ -30,8 +30,8 @@ export interface ConsumerView {
 /** An agent as the mesh sees it. Counts are sums over its nodes, since each of them started. */
 export interface AgentView {
   readonly name: string
-  /** `stopped`: no node that is alive hosts it. */
-  readonly state: "running" | "paused" | "stopped"
+  /** `stopped`: no node that is alive hosts it. `quarantined`: at least on one node, since it fails again and again. */
+  readonly state: "running" | "paused" | "quarantined" | "stopped"
   /** Ids of the nodes that host it. */
   readonly nodes: readonly string[]
   /** Events that wait for it or are being worked on. */
@@ -93,6 +93,11 @@ export function pauseKey(agent: string): string {
   return `pause.${agent}`
 }
 
+/** The settings' key under which an agent was last resumed: nodes that see it anew end the agent's quarantine. */
+export function wakeKey(agent: string): string {
+  return `wake.${agent}`
+}
+
 async function readPaused({ settings }: MeshBuckets): Promise<Set<string>> {
   const paused = new Set<string>()
   for await (const { key } of settings.entries(pauseKey("*"))) paused.add(key.slice(pauseKey("").length))
@@ -151,9 +156,10 @@ export function agentView(
   const sum = (read: (agent: PresenceRecord["agents"][number]) => number): number =>
     present.reduce((total, { agent }) => total + read(agent), 0)
   const waiting = consumersOf(record, consumers)
+  const quarantined = present.some(({ agent }) => agent.state === "quarantined")
   return {
     name,
-    state: present.length === 0 ? "stopped" : paused.has(name) ? "paused" : "running",
+    state: present.length === 0 ? "stopped" : paused.has(name) ? "paused" : quarantined ? "quarantined" : "running",
     nodes: present.map(({ id }) => id),
     lag: waiting.reduce((total, { pending, unacked }) => total + pending + unacked, 0),
     steps: sum(({ steps }) => steps),

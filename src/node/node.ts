@@ -61,6 +61,8 @@ export class MurmurNode {
   readonly #sources = new Map<string, SourceHost>()
   readonly #paused = new Set<string>()
   readonly #inboxes = new Set<string>()
+  /** What was last said of each agent that an operator has resumed. */
+  readonly #wakes = new Map<string, string>()
   readonly #stopping = new AbortController()
   readonly #since = new Date().toISOString()
   readonly #deadLetters: DeadLetterWriter
@@ -145,11 +147,7 @@ export class MurmurNode {
     const { bus } = this.options
     const checks: ReadinessCheck[] = [
       { name: "nats", ok: bus.connected, detail: bus.connected ? "connected" : "no connection to NATS" },
-      ...this.hosts.map(({ agent, blocked }) => ({
-        name: `agent ${agent.name}`,
-        ok: blocked === undefined,
-        detail: blocked === undefined ? "runs" : `blocked: ${blocked}`,
-      })),
+      ...this.hosts.map(agentCheck),
       { name: "stopping", ok: !this.#stopping.signal.aborted, detail: "not asked to stop" },
     ]
     return { ready: checks.every(({ ok }) => ok), checks }
@@ -208,6 +206,7 @@ export class MurmurNode {
       telemetry: this.telemetry,
       deadLetters: this.#deadLetters,
       random: Math.random,
+      nodeId: this.id,
       routing: routingOf(agent.name, { plain: () => this.#plainTable, full: () => this.routes.live.table }),
     }
     const { behaviour } = agent
@@ -278,7 +277,17 @@ export class MurmurNode {
       this.#inboxes.add(agent)
       const host = this.#hosts.get(agent)
       if (host !== undefined) openInbox(host)
-    }
+    } else if (kind === "wake" && value !== undefined) this.#onWake(agent, JSON.stringify(value))
+  }
+
+  /** An operator has resumed an agent. What was said before is seen again when the settings are. */
+  #onWake(agent: string, said: string): void {
+    if (this.#wakes.get(agent) === said) return
+    this.#wakes.set(agent, said)
+    const host = this.#hosts.get(agent)
+    if (!(host instanceof HandlerHost) || !host.quarantined) return
+    host.endQuarantine()
+    void this.#announce()
   }
 
   async #announce(): Promise<void> {
@@ -301,7 +310,7 @@ export class MurmurNode {
       routesRevision: this.routes.live.revision,
       agents: this.hosts.map((host) => ({
         name: host.agent.name,
-        state: this.#paused.has(host.agent.name) ? "paused" : "running",
+        state: this.#paused.has(host.agent.name) ? "paused" : host.quarantined ? "quarantined" : "running",
         active: host.active,
         blocked: host.blocked ?? null,
         steps: host.stats.steps,
@@ -315,6 +324,11 @@ export class MurmurNode {
       sources: this.sources.map(({ source, state }) => ({ name: source.name, state })),
     }
   }
+}
+
+function agentCheck({ agent, blocked, quarantined }: AgentHost): ReadinessCheck {
+  const against = blocked !== undefined ? `blocked: ${blocked}` : quarantined ? "quarantined" : undefined
+  return { name: `agent ${agent.name}`, ok: against === undefined, detail: against ?? "runs" }
 }
 
 function openInbox(host: AgentHost): void {

@@ -24,6 +24,7 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
   "murmur.steps": "Steps that ended, by outcome",
   "murmur.step.retries": "Attempts of steps that failed and will be tried again",
   "murmur.dead_letters": "Events given up, by reason",
+  "murmur.agent.quarantines": "Times that an agent was quarantined since it failed again and again",
   "murmur.window.late": "Events that came after their window had closed",
   "murmur.source.errors": "Failures of sources",
   "murmur.http.rejected": "HTTP requests refused, by reason",

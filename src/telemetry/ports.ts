@@ -59,6 +59,7 @@ export type CounterName =
   | "murmur.steps"
   | "murmur.step.retries"
   | "murmur.dead_letters"
+  | "murmur.agent.quarantines"
   | "murmur.window.late"
   | "murmur.source.errors"
   | "murmur.http.rejected"
