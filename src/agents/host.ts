@@ -14,6 +14,8 @@ export interface HostPorts {
   readonly random: () => number
   /** Of the node that hosts the agent. */
   readonly nodeId: string
+  /** Told when the agent's quarantine begins or ends. */
+  readonly onQuarantine: () => void
 }
 
 /** Numbers of one agent on one node, since the node started. Plain fields: counting costs nothing. */

@@ -31,7 +31,7 @@ export class Quarantine {
 
   constructor(
     private readonly agent: Pick<AgentDefinition, "name" | "supervision" | "concurrency">,
-    private readonly ports: Pick<HostPorts, "bus" | "telemetry" | "deadLetters" | "nodeId">,
+    private readonly ports: Pick<HostPorts, "bus" | "telemetry" | "deadLetters" | "nodeId" | "onQuarantine">,
     private readonly mailbox: Holdable,
     private readonly log: Log,
   ) {}
@@ -76,6 +76,7 @@ export class Quarantine {
     if (next.kind === "open") this.#open(next)
     else if (next.kind === "half-open") this.#try()
     else this.#close(before, by)
+    if (before.kind === "closed" || next.kind === "closed") this.ports.onQuarantine()
   }
 
   #open(state: Supervision & { kind: "open" }): void {

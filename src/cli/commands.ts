@@ -207,7 +207,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "resume",
     args: "<agent>",
-    summary: "let a paused agent go on where it stopped",
+    summary: "let a paused or quarantined agent go on where it stopped",
     load: async () => (await import("./pause.js")).resume,
   },
   {

@@ -207,6 +207,7 @@ export class MurmurNode {
       deadLetters: this.#deadLetters,
       random: Math.random,
       nodeId: this.id,
+      onQuarantine: () => void this.#announce(),
       routing: routingOf(agent.name, { plain: () => this.#plainTable, full: () => this.routes.live.table }),
     }
     const { behaviour } = agent
@@ -285,9 +286,7 @@ export class MurmurNode {
     if (this.#wakes.get(agent) === said) return
     this.#wakes.set(agent, said)
     const host = this.#hosts.get(agent)
-    if (!(host instanceof HandlerHost) || !host.quarantined) return
-    host.endQuarantine()
-    void this.#announce()
+    if (host instanceof HandlerHost) host.endQuarantine()
   }
 
   async #announce(): Promise<void> {
