@@ -3,7 +3,7 @@ import { type SealedEvent, seal } from "../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import { ensureError, MurmurError } from "../errors.js"
-import type { Log } from "../telemetry/ports.js"
+import type { Log, Tracing } from "../telemetry/ports.js"
 import type { EmitGate } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { WindowClose } from "./windows/checkpoint.js"
@@ -24,6 +24,10 @@ export interface SessionSink {
   late(): void
   held(copies: number): void
   closedThrough(key: string | undefined, operator: number): number
+  /** Events before this one are fed only to warm what is no window: they are in no window that is still open. */
+  readonly rebuildFrom: number
+  /** How large the outputs of one window may be, all together, in bytes: they are committed in one record. */
+  readonly bytesMax: number
 }
 
 /** How the pipeline broke: over an event, or over a window that it could not digest. */
@@ -47,14 +51,17 @@ type Scope =
 export class ReactSession implements WindowHost {
   /** When an event last came, by this node's clock. */
   lastArrival = Date.now()
+  /** It is fed with what it had before: what comes out late or on its own time came out then, and is not told again. */
+  replaying = false
   readonly #events = new Subject<MurmurEvent>()
   readonly #operators: Operator[] = []
-  readonly #subscription: Subscription
+  readonly #subscription: Subscription | undefined
   #scope: Scope = { kind: "none" }
   #current: { timeMs: number; seq: number; event: MurmurEvent } | undefined
   #deferred = 0
   #held = 0
   #breakdown: Breakdown | undefined
+  #brokeLater = false
   #closing: Breakdown["window"]
 
   constructor(
@@ -66,17 +73,26 @@ export class ReactSession implements WindowHost {
     log: Log,
   ) {
     const context = { agent: agent.name, key, log }
-    this.#subscription = withWindowHost(this, () =>
-      agent.behaviour.react(this.#events.asObservable(), context).subscribe({
-        next: (draft) => this.#out(draft),
-        error: (thrown) => this.#break(thrown),
-      }),
-    )
+    try {
+      this.#subscription = withWindowHost(this, () =>
+        agent.behaviour.react(this.#events.asObservable(), context).subscribe({
+          next: (draft) => this.#out(draft),
+          error: (thrown) => this.#break(thrown),
+        }),
+      )
+    } catch (thrown) {
+      this.#break(thrown)
+    }
   }
 
   /** How the pipeline broke, if it did. A broken session is thrown away and rebuilt. */
   get breakdown(): Breakdown | undefined {
     return this.#breakdown
+  }
+
+  /** Whether it broke between two events, on its own time: none of them is to blame. */
+  get brokeLater(): boolean {
+    return this.#breakdown !== undefined && this.#brokeLater
   }
 
   /** Sequence of the oldest event in an open window. */
@@ -115,7 +131,7 @@ export class ReactSession implements WindowHost {
   }
 
   dispose(): void {
-    this.#subscription.unsubscribe()
+    this.#subscription?.unsubscribe()
     this.#hold(-this.#held)
   }
 
@@ -130,10 +146,13 @@ export class ReactSession implements WindowHost {
     return {
       current: () => this.#current ?? { timeMs: Number.NaN, seq: 0 },
       closedThrough: this.sink.closedThrough(this.key, operator),
+      firstSeq: this.sink.rebuildFrom,
       latenessMs: this.agent.window.latenessMs,
       close: (window, emit) => this.#closeWindow(operator, window, emit),
       held: (copies) => this.#hold(copies),
-      late: () => this.sink.late(),
+      late: () => {
+        if (!this.replaying) this.sink.late()
+      },
     }
   }
 
@@ -146,12 +165,26 @@ export class ReactSession implements WindowHost {
     this.#closing = { operator, through: window.through, span: window }
     try {
       emit()
+      this.#checkSize(outputs)
     } finally {
       this.#scope = outer
       this.#closing = undefined
     }
     if (this.#breakdown !== undefined) return
     this.sink.closed({ key: this.key ?? null, operator, through: window.through, outputs })
+  }
+
+  #checkSize(outputs: readonly SealedEvent[]): void {
+    if (outputs.length === 0 || this.#breakdown !== undefined) return
+    const bytes = Buffer.byteLength(JSON.stringify(outputs))
+    if (bytes <= this.sink.bytesMax) return
+    const { length } = outputs
+    this.#break(
+      new MurmurError(
+        `The outputs of one window of "${this.agent.name}" have ${bytes} bytes (${length} events), at most ${this.sink.bytesMax} can be committed at once. Emit less, or a reference`,
+        { code: "EVENT_TOO_LARGE", details: { bytes, bytesMax: this.sink.bytesMax } },
+      ),
+    )
   }
 
   #out(draft: EventDraft): void {
@@ -175,7 +208,8 @@ export class ReactSession implements WindowHost {
     if (cause === undefined) {
       throw new MurmurError(`"${this.agent.name}" emitted before it was given an event`, { code: "EMIT_EARLY" })
     }
-    this.sink.deferred(this.#seal(draft, cause, `${cause.id}:later`, this.#deferred++))
+    const output = this.#seal(draft, cause, `${cause.id}:later`, this.#deferred++)
+    if (!this.replaying) this.sink.deferred(output)
   }
 
   #seal(draft: EventDraft, cause: MurmurEvent, origin: string, position: number): SealedEvent {
@@ -184,6 +218,38 @@ export class ReactSession implements WindowHost {
   }
 
   #break(thrown: unknown): void {
-    this.#breakdown ??= { error: ensureError(thrown), window: this.#closing }
+    if (this.#breakdown !== undefined) return
+    this.#breakdown = { error: ensureError(thrown), window: this.#closing }
+    this.#brokeLater = this.#scope.kind === "none" && this.#current !== undefined
   }
+}
+
+/**
+ * Delivers an event within a span. Outputs become children of it: a window's, of that of the event that closed it.
+ *
+ * @returns what came out for the event itself
+ */
+export function deliverTraced(
+  session: ReactSession,
+  event: MurmurEvent,
+  agent: string,
+  tracing: Tracing,
+): SealedEvent[] {
+  if (!tracing.enabled) return session.deliver(event)
+  const span = tracing.start(`process ${agent}`, {
+    kind: "consumer",
+    parent: event.trace,
+    attributes: {
+      "messaging.system": "nats",
+      "messaging.operation.type": "process",
+      "messaging.message.id": event.id,
+      "murmur.agent": agent,
+      "murmur.event.type": event.type,
+      "murmur.event.key": event.key,
+    },
+  })
+  const outputs = span.run(() => session.deliver({ ...event, trace: span.context }))
+  if (session.breakdown !== undefined) span.fail(session.breakdown.error)
+  span.end()
+  return outputs
 }

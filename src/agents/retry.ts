@@ -46,7 +46,8 @@ function retryAfterOf(error: Error): number | undefined {
   return Math.min(Math.max(0, retryAfterMs), TIMER_MS_MAX)
 }
 
-function isTerminal(error: Error): boolean {
+/** Whether trying again cannot help. */
+export function isTerminal(error: Error): boolean {
   if (error instanceof TerminalError) return true
   if (!isMurmurError(error)) return false
   return error.name === "TerminalError" || TERMINAL_CODES.has(error.code)

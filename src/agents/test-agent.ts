@@ -178,6 +178,8 @@ class Bench {
         late: () => {},
         held: () => {},
         closedThrough: () => Number.NEGATIVE_INFINITY,
+        bytesMax: Number.POSITIVE_INFINITY,
+        rebuildFrom: 0,
       },
       silentLog,
     )

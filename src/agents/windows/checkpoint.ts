@@ -43,7 +43,10 @@ type Record = z.infer<typeof Record>
 
 /** A log in the SESSIONS stream is compacted after so many commits. */
 const COMPACT_AFTER = 1_000
-const SNAPSHOT_KEYS_MAX = 4_000
+/** Characters of keys in one record of a snapshot, with some for each entry: any server takes a record of this size. */
+const SNAPSHOT_CHARS_MAX = 100_000
+/** Of how many keys it is known how far they are closed. Beyond, those whose windows closed longest ago are forgotten. */
+const KEYS_MAX = 1_000_000
 
 /**
  * The durable side of one partition's windows: a log of commits with one writer, by fence. From it a node learns which
@@ -64,12 +67,22 @@ export class WindowLog {
     private readonly subject: string,
   ) {}
 
-  /** Reads the log of a partition; a new one begins at `firstSeq`. */
-  static async open(bus: Bus, agent: string, partition: number, firstSeq: number): Promise<WindowLog> {
+  /** Reads the log of a partition. */
+  static async open(bus: Bus, agent: string, partition: number): Promise<WindowLog> {
     const log = new WindowLog(bus, `${bus.names.mesh}.ses.${agent}._windows.${partition}`)
     await log.#load()
-    if (log.#lastSeq === 0) await log.commit([], firstSeq, [])
     return log
+  }
+
+  /**
+   * Makes this node the writer: another one that still holds itself for the owner fails at its next commit. To be
+   * called when the outputs in doubt are published, for afterwards they are not known any more.
+   *
+   * @param firstSeq where a new log begins
+   * @throws MurmurError `FENCE_CONFLICT` when another node wrote since the log was read
+   */
+  async claim(firstSeq: number): Promise<void> {
+    await this.commit([], this.#lastSeq === 0 ? firstSeq : this.#rebuildFrom, [])
   }
 
   /** Events at or after this sequence must be read again. */
@@ -153,34 +166,53 @@ export class WindowLog {
     }
     this.#rebuildFrom = record.rebuildFrom
     this.#commits += 1
-    for (const { key, operator, through } of record.closes) this.#through.set(throughKey(key, operator), through)
+    for (const { key, operator, through } of record.closes) {
+      const joined = throughKey(key, operator)
+      this.#through.delete(joined) // to the end: those closed longest ago stand first
+      this.#through.set(joined, through)
+    }
   }
 
   /** Writes how far every key is closed; the next commit points at it, and what lies before is purged. */
   async #compact(): Promise<void> {
-    const all = [...this.#through].map(([joined, through]): z.infer<typeof Through> => [...splitKey(joined), through])
+    for (const joined of this.#through.keys()) {
+      if (this.#through.size <= KEYS_MAX) break
+      this.#through.delete(joined)
+    }
     let foldFrom = 0
-    for (let at = 0; at < Math.max(1, all.length); at += SNAPSHOT_KEYS_MAX) {
-      await this.#append({ kind: "snapshot", through: all.slice(at, at + SNAPSHOT_KEYS_MAX) })
+    for (const through of snapshots(this.#through)) {
+      await this.#append({ kind: "snapshot", through })
       if (foldFrom === 0) foldFrom = this.#lastSeq
     }
     this.#foldFrom = foldFrom
     this.#commits = 0
-    await this.#append({
-      kind: "commit",
-      id: randomUUID(),
-      rebuildFrom: this.#rebuildFrom,
-      foldFrom,
-      closes: [],
-      poisoned: [...this.#poisoned],
-    })
-    await this.bus.link.manager.streams.purge(this.bus.names.sessions, { filter: this.subject, seq: foldFrom })
+    const { id, poisoned } = { id: randomUUID(), poisoned: [...this.#poisoned] }
+    await this.#append({ kind: "commit", id, rebuildFrom: this.#rebuildFrom, foldFrom, closes: [], poisoned })
+    const purge = { filter: this.subject, seq: foldFrom }
+    // without the right to purge, or without an answer, it is only longer than it need be
+    await this.bus.link.manager.streams.purge(this.bus.names.sessions, purge).catch(() => {})
   }
 
   async #lastRecord(): Promise<{ data: Uint8Array; seq: number } | undefined> {
     const query = { last_by_subj: this.subject }
     return (await this.bus.link.manager.streams.getMessage(this.bus.names.sessions, query)) ?? undefined
   }
+}
+
+/** How far every key is closed, in records of a size that any server takes. At least one. */
+function* snapshots(all: ReadonlyMap<string, number>): Generator<z.infer<typeof Through>[]> {
+  let through: z.infer<typeof Through>[] = []
+  let chars = 0
+  for (const [joined, at] of all) {
+    if (chars > SNAPSHOT_CHARS_MAX) {
+      yield through
+      through = []
+      chars = 0
+    }
+    through.push([...splitKey(joined), at])
+    chars += joined.length + 30
+  }
+  yield through
 }
 
 const throughKey = (key: string | null, operator: number): string => `${operator}${key === null ? "-" : `=${key}`}`

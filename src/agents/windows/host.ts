@@ -22,6 +22,8 @@ export interface WindowPort {
   current(): { readonly timeMs: number; readonly seq: number }
   /** How far windows were closed before this operator was made, in event time: after a crash, by the last commits. */
   readonly closedThrough: number
+  /** Events before this sequence are not put into windows: theirs are closed. */
+  readonly firstSeq: number
   /** How far an event may be behind the newest of its key. */
   readonly latenessMs: number
   /** Runs `emit`; what comes out of the pipeline meanwhile belongs to this window. */
@@ -64,6 +66,7 @@ function loosePort(): WindowPort {
   return {
     current: () => ({ timeMs: Number.NaN, seq: 0 }),
     closedThrough: Number.NEGATIVE_INFINITY,
+    firstSeq: Number.NEGATIVE_INFINITY,
     latenessMs: 0,
     close: (_window, emit) => emit(),
     held: () => {},

@@ -83,7 +83,7 @@ function windows<T>(assigner: Assigner): OperatorFunction<T, EventWindow<T>> {
         next: (value) => {
           try {
             const { timeMs, seq } = position(port.current(), value)
-            set.add(value, timeMs, seq)
+            if (seq >= port.firstSeq) set.add(value, timeMs, seq)
           } catch (error) {
             subscriber.error(error) // thrown from here it would be nobody's, and end the process
           }

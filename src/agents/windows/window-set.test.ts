@@ -26,6 +26,7 @@ function run(assigner: Assigner, latenessMs = 0, closedThrough = Number.NEGATIVE
     {
       current: () => ({ timeMs: 0, seq: 0 }),
       closedThrough,
+      firstSeq: Number.NEGATIVE_INFINITY,
       latenessMs,
       close: (window, emit) => {
         result.closes.push(window)
