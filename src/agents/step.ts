@@ -8,6 +8,7 @@ import { crashPoint } from "./crash-points.js"
 import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { Effects, type OpenJournal } from "./effects.js"
+import { giveWay, isTakenOver, type OtherRun } from "./give-way.js"
 import { type AgentStats, agentLog } from "./host.js"
 import { Outputs } from "./outputs.js"
 import { changesBetween } from "./sessions/changes.js"
@@ -85,16 +86,16 @@ export class StepRunner {
     const began = Date.now()
     const { tracing, metrics } = this.ports.telemetry
     const span = tracing.enabled ? this.#span(input.event, attempt) : undefined
-    let outcome: Outcome = OK
-    try {
-      if (this.ports.sessions === undefined) await this.#stateless(input, attempt, span, stopping)
-      else await this.#stateful(this.ports.sessions, input, attempt, span, stopping)
-    } catch (thrown) {
-      const error = ensureError(thrown)
-      span?.fail(error)
-      const durationMs = Date.now() - began
-      const at = new Date(began).toISOString()
-      outcome = { ok: false, error, attempt: { at, durationMs, code: errorCode(error), message: error.message } }
+    let outcome: Outcome | undefined
+    while (outcome === undefined) {
+      try {
+        if (this.ports.sessions === undefined) await this.#stateless(input, attempt, span, stopping)
+        else await this.#stateful(this.ports.sessions, input, attempt, span, stopping)
+        outcome = OK
+      } catch (thrown) {
+        if (isTakenOver(thrown) && (await this.#gaveWay(input, stopping))) continue // nobody's failure
+        outcome = failed(thrown, began, span)
+      }
     }
     span?.end()
     if (metrics.enabled) {
@@ -102,6 +103,24 @@ export class StepRunner {
       metrics.duration("murmur.step.duration", (Date.now() - began) / 1_000, labels)
     }
     return outcome
+  }
+
+  /** Waits for the other node in this step. @returns whether to look again: not when this node stops */
+  async #gaveWay(input: StepInput, stopping: AbortSignal): Promise<boolean> {
+    await giveWay(this.#otherRun(input), stopping).catch(() => {})
+    return !stopping.aborted
+  }
+
+  #otherRun({ event, ordered }: StepInput): OtherRun {
+    const { sessions, openJournal } = this.ports
+    return {
+      answers: async () => (await openJournal(event.id)).size,
+      committed: async () => {
+        if (sessions === undefined) return false
+        sessions.forget(event.key)
+        return isCommitted(await sessions.load(event.key), event, ordered)
+      },
+    }
   }
 
   /**
@@ -136,7 +155,7 @@ export class StepRunner {
     for (let conflicts = 0; ; conflicts++) {
       const session = await sessions.load(event.key)
       crashPoint("P1")
-      if (session.causes.has(event.id, input.ordered ? event.seq : Number.POSITIVE_INFINITY)) {
+      if (isCommitted(session, event, input.ordered)) {
         await this.#finishCommitted(sessions, session, input)
         return
       }
@@ -251,4 +270,16 @@ export class StepRunner {
       "murmur.attempt": attempt,
     }
   }
+}
+
+function isCommitted(session: Session, event: MurmurEvent, ordered: boolean): boolean {
+  return session.causes.has(event.id, ordered ? event.seq : Number.POSITIVE_INFINITY)
+}
+
+function failed(thrown: unknown, began: number, span: Span | undefined): Outcome {
+  const error = ensureError(thrown)
+  span?.fail(error)
+  const durationMs = Date.now() - began
+  const at = new Date(began).toISOString()
+  return { ok: false, error, attempt: { at, durationMs, code: errorCode(error), message: error.message } }
 }

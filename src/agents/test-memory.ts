@@ -29,6 +29,7 @@ export class MemoryJournals {
     const entries = this.#entries.get(eventId) ?? []
     this.#entries.set(eventId, entries)
     return {
+      size: entries.length,
       call: async (position, call, input, work) => {
         const hash = callHash(call, input)
         const recorded = entries[position]

@@ -92,6 +92,12 @@ class Scene {
     })
   }
 
+  /** How many answers are in the journals. */
+  async journaled(): Promise<number> {
+    const { state } = await this.bus.link.manager.streams.info(this.bus.names.steps)
+    return state.messages
+  }
+
   charges(): string[] {
     return readFileSync(this.#charges, "utf8").trim().split("\n")
   }
@@ -149,4 +155,22 @@ describe.concurrent("a step is once in effect", () => {
       await scene.close()
     },
   )
+})
+
+test("a step that two nodes are in at the same time is committed, not given up", { timeout: 60_000 }, async () => {
+  const scene = await Scene.open("both")
+  const zombie = await scene.startNode("P3:stop:3")
+  const draft = { type: "shop.haggled", key: "ada", data: { customer: "ada" }, id: "long" }
+  await scene.bus.publish(draft, { producer: "cli" })
+  await until("it stands still", () => zombie.stderr().includes("SIGSTOP"))
+  const second = await scene.startNode()
+  await until("the other is in the step", async () => (await scene.journaled()) > 4)
+  zombie.child.kill("SIGCONT")
+  const { dead, outputs } = await checkMesh(scene.bus, { agent: "haggler", on: ["shop.haggled"] })
+  expect([dead.size, outputs.length]).toEqual([0, 1])
+  expect(outputs[0]?.data).toEqual({ price: 25 })
+  expect(scene.charges(), "only what was under way at the stop is paid again").toHaveLength(25 + 1)
+  expect(await zombie.terminate()).toBe(0)
+  expect(await second.terminate()).toBe(0)
+  await scene.close()
 })

@@ -23,6 +23,8 @@ export class NondeterminismError extends TerminalError {}
 
 /** The journal as a step sees it. */
 export interface StepJournal {
+  /** How many answers it holds. */
+  readonly size: number
   /**
    * Does something once: returns the recorded answer, or does it and records the answer.
    *
@@ -62,6 +64,10 @@ export class Journal implements StepJournal {
       journal.#seq = message.seq
     }
     return journal
+  }
+
+  get size(): number {
+    return this.#entries.length
   }
 
   async call<T>(position: number, call: string, input: unknown, work: () => Promise<T> | T): Promise<T> {

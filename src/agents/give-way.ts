@@ -1,0 +1,36 @@
+import { setTimeout as delay } from "node:timers/promises"
+import { isMurmurError } from "../errors.js"
+
+const LOOK_EVERY_MS = 500
+/** A node that has added nothing to the journal for so long is taken for dead, or its call for lost. */
+const QUIET_MS = 30_000
+
+/** What the node that gives way looks at. */
+export interface OtherRun {
+  /** Whether the step's commit is there. */
+  committed(): Promise<boolean>
+  /** How many answers its journal holds. */
+  answers(): Promise<number>
+}
+
+/** Whether an attempt ended because another node runs the same step. That is no failure of the step. */
+export function isTakenOver(error: unknown): boolean {
+  return isMurmurError(error) && error.code === "STEP_TAKEN_OVER"
+}
+
+/**
+ * Of two nodes in the same step, one lost the fence of its journal and waits here: if both went on, each would make the
+ * calls of the other again. Resolves when the other has committed, or has made no progress for 30 seconds.
+ */
+export async function giveWay(other: OtherRun, stopping: AbortSignal): Promise<void> {
+  let answers = -1
+  let grewAt = Date.now()
+  while (Date.now() - grewAt < QUIET_MS) {
+    await delay(LOOK_EVERY_MS, undefined, { signal: stopping })
+    if (await other.committed()) return
+    const now = await other.answers()
+    if (now === answers) continue
+    answers = now
+    grewAt = Date.now()
+  }
+}
