@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "vitest"
 import { z } from "zod"
 import { defineAgent } from "../src/agents/define-agent.js"
+import { HandlerHost } from "../src/agents/handler-host.js"
 import { defineEvent } from "../src/bus/define-event.js"
 import { setPaused } from "../src/node/agent-control.js"
 import { DeadLetters } from "../src/node/dead-letter-store.js"
@@ -184,4 +185,22 @@ test("a node that stops in a quarantine tries nothing more; another one begins w
   await mesh.addNode({ agents })
   expectAllInOrder(numbers(await take(mesh.bus, "shop.seen", 50)), 50)
   expect(await letters(mesh)).toEqual([])
+})
+
+test("what a quarantine held back is not tried any more once another node has done it", async () => {
+  const here: Dependency = { broken: true, calls: [] }
+  const there: Dependency = { broken: false, calls: [] }
+  mesh = await startMesh({ agents: [fragile(here, { quarantineMs: 600_000 })] })
+  await publish(mesh, orders(50))
+  const [host] = mesh.node.hosts
+  await until("it is quarantined", () => host?.quarantined === true)
+  const calls = here.calls.length
+  await host?.pause() // as when the server gives its partition to another node
+  await mesh.addNode({ agents: [fragile(there, {})] })
+  expectAllInOrder(numbers(await take(mesh.bus, "shop.seen", 50)), 50)
+  here.broken = false
+  if (host instanceof HandlerHost) host.endQuarantine()
+  await until("it has let go of them", () => host?.inflight === 0)
+  expect(here.calls.length).toBe(calls)
+  expect(there.calls.length).toBe(50)
 })

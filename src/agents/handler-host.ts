@@ -38,6 +38,8 @@ interface Task {
   readonly storedAtMs: number
   /** Whether it came in stream order: what was sent to this agent alone did not. */
   readonly ordered: boolean
+  /** The partition was lost since its newest delivery: another node may have done it by now. */
+  lost: boolean
 }
 
 /** A partition and what this node knows about its messages. */
@@ -164,6 +166,7 @@ export class HandlerHost implements AgentHost {
       (task) => task.ledger === ledger,
       (task) => ledger.forget(task.seq),
     )
+    for (const task of ledger.items()) task.lost = true
   }
 
   #receive(delivery: Delivery, ledger: Ledger<Task>): void {
@@ -171,6 +174,7 @@ export class HandlerHost implements AgentHost {
     const known = ledger.get(seq)
     if (known !== undefined) {
       known.delivery = delivery.receipt()
+      known.lost = false
       return
     }
     if (ledger.isDone(delivery)) {
@@ -199,6 +203,7 @@ export class HandlerHost implements AgentHost {
       since: Date.now(),
       storedAtMs,
       ordered,
+      lost: false,
     } as Task
     ledger.add(delivery, task)
     if (intake.kind === "dead") void this.#bury(intake.given, task).then(() => this.#finish(task))
@@ -235,6 +240,10 @@ export class HandlerHost implements AgentHost {
       this.#noteRetry(task, outcome.error, attempt, verdict.delayMs)
       await this.#mailbox.pause(this.#wait(verdict.delayMs))
       if (this.#quarantine.left) return // whoever takes over tries it
+      if (task.lost) {
+        task.ledger.forget(task.seq)
+        return
+      }
     }
   }
 
