@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events"
 import { setTimeout as delay } from "node:timers/promises"
 import type { MurmurEvent } from "../bus/event.js"
 import { type Delivery, Partition } from "../bus/partition.js"
@@ -75,6 +76,7 @@ export class HandlerHost implements AgentHost {
     private readonly ports: HostPorts,
   ) {
     this.#log = agentLog(ports.telemetry.log, agent.name)
+    setMaxListeners(0, this.#stopping.signal) // each running step listens
     this.#gate = new IntakeGate(agent, ports.bus.names, ports.routing)
     this.#sessions = agent.state === undefined ? undefined : openSessions(ports.bus, agent.name, agent.state)
     this.#keyless = agent.state === undefined ? undefined : KEYLESS_SESSION

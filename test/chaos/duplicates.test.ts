@@ -60,6 +60,8 @@ async function repeat(of: TestMesh, times: number): Promise<void> {
 }
 
 test("10,000 repeats of committed events make no commit, no output and no call", { timeout: 60_000 }, async () => {
+  const warnings: Error[] = []
+  process.on("warning", (warning) => warnings.push(warning))
   mesh = await startMesh({ agents: [clerk()] })
   const of = mesh
   const drafts = Array.from({ length: EVENTS }, (_, n) => Paid({ account: `account ${n % KEYS}`, n }))
@@ -75,4 +77,5 @@ test("10,000 repeats of committed events make no commit, no output and no call",
   const { events, sessions, outputs, dead } = await checkMesh(of.bus, { agent: "clerk", on: [Paid.type] })
   expect([events.size, sessions.size, outputs.length, dead.size]).toEqual([EVENTS, KEYS, EVENTS, 0])
   expect(calls).toBe(EVENTS)
+  expect(warnings, "of leaks, for one").toEqual([])
 })

@@ -88,15 +88,15 @@ export class Journal implements StepJournal {
   }
 
   async #append(entry: JournalEntry): Promise<void> {
+    const payload = Buffer.from(JSON.stringify(entry))
     try {
-      const payload = Buffer.from(JSON.stringify(entry))
       const { seq } = await this.bus.publisher.append(this.subject, payload, this.#seq)
       this.#seq = seq
       this.#entries[entry.position] = entry
     } catch (error) {
       if (!isMurmurError(error) || error.code !== "FENCE_CONFLICT") throw error
       const last = await this.bus.link.manager.streams.getMessage(this.bus.names.steps, { last_by_subj: this.subject })
-      if (last === null || parseEntry(last.data, this.subject).at !== entry.at) throw takenOver(this.agent, error)
+      if (last === null || !payload.equals(last.data)) throw takenOver(this.agent, error)
       this.#seq = last.seq // our own record: its ack was lost
       this.#entries[entry.position] = entry
     }
