@@ -144,6 +144,27 @@ test("of two writers of a session one is refused, folds again, and nothing is lo
   expect(await zombie.commit(session, { ...record, cause: { ...record.cause, id: "late" } })).toBe("conflict")
 })
 
+test("what is committed waits until its outputs are taken, and is no dead letter", async () => {
+  mesh = await startMesh({ agents: [teller()] })
+  await publish(mesh, [pay(1)])
+  await take(mesh.bus, "bank.balance", 1)
+  // no room for outputs, while commits are taken
+  const { manager } = mesh.bus.link
+  const { events, sessions } = mesh.bus.names
+  await publish(mesh, [pay(2)])
+  await take(mesh.bus, "bank.balance", 2)
+  await manager.streams.update(events, { discard: "new", max_msgs: 5 } as never)
+  await publish(mesh, [pay(4)])
+  await until("it is committed", async () => {
+    const info = await manager.streams.info(sessions)
+    return info.state.messages === 3
+  })
+  await manager.streams.update(events, { max_msgs: -1, discard: "old" } as never)
+  const seen = await take(mesh.bus, "bank.balance", 3)
+  expect(seen.at(-1)?.data).toEqual({ balance: 7, n: 3 })
+  expect(mesh.node.hosts[0]?.stats).toMatchObject({ failures: 0, deadLetters: 0 })
+})
+
 test("what ran once does not run again: a failed step gets the recorded answers", async () => {
   const charged: string[] = []
   const attempts: number[] = []

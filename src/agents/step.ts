@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises"
 import { type SealedEvent, seal } from "../bus/encode.js"
 import type { MurmurEvent, TraceContext } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
@@ -54,6 +55,7 @@ export type Outcome = { readonly ok: true } | { readonly ok: false; readonly err
 
 const OK: Outcome = { ok: true }
 const CONFLICTS_MAX = 10
+const PUBLISH_RETRY_MS_MAX = 30_000
 
 /**
  * Runs single attempts of a handler agent's steps: handler, then outputs. An attempt that resolves has its outputs
@@ -156,7 +158,7 @@ export class StepRunner {
       const session = await sessions.load(event.key)
       crashPoint("P1")
       if (isCommitted(session, event, input.ordered)) {
-        await this.#finishCommitted(sessions, session, input)
+        await this.#persistently(() => this.#finishCommitted(sessions, session, input), event, stopping)
         return
       }
       const step = this.#step(input, attempt, span, stopping, session)
@@ -171,7 +173,9 @@ export class StepRunner {
       crashPoint("P5")
       if ((await sessions.commit(session, record)) === "stored") {
         crashPoint("P6")
-        if (step.outputs.length > 0) await this.#outputs.publish(step.outputs)
+        if (step.outputs.length > 0) {
+          await this.#persistently(() => this.#outputs.publish(step.outputs), event, stopping)
+        }
         crashPoint("P8")
         return
       }
@@ -195,6 +199,25 @@ export class StepRunner {
     const commit = isNewest ? session.newest : await sessions.findCommit(session, event.id)
     if (commit === undefined || commit.outputs.length === 0) return
     await sessions.publishMissing(commit.outputs, new Date(commit.at))
+  }
+
+  /**
+   * What is committed is in effect: it can no longer fail, only wait. The key waits with it, so that its outputs stay in
+   * order, and the log says why.
+   */
+  async #persistently(publish: () => Promise<unknown>, event: MurmurEvent, stopping: AbortSignal): Promise<void> {
+    for (let failures = 0; ; failures++) {
+      try {
+        await publish()
+        return
+      } catch (thrown) {
+        if (stopping.aborted) throw thrown
+        const error = ensureError(thrown)
+        this.#log.error({ event: event.id, key: event.key, error }, "cannot publish what is committed; trying again")
+        const waitMs = Math.min(PUBLISH_RETRY_MS_MAX, 250 * 2 ** Math.min(failures, 10))
+        await delay(waitMs, undefined, { signal: stopping }).catch(() => {})
+      }
+    }
   }
 
   #commitRecord(
