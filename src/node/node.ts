@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
+import { setTimeout as delay } from "node:timers/promises"
 import { DeadLetterWriter } from "../agents/dead-letters.js"
 import type { AgentDefinition } from "../agents/define-agent.js"
 import { HandlerHost } from "../agents/handler-host.js"
@@ -48,6 +49,7 @@ export interface ReadinessCheck {
 
 const PRESENCE_EVERY_MS = PRESENCE_TTL_MS / 5
 const GRACE_MS = 25_000
+const SETTINGS_RETRY_MS = 500
 
 /**
  * A node: a process that hosts agents and sources of one mesh. The composition root of bus, router, agents and sources;
@@ -263,6 +265,7 @@ export class MurmurNode {
       } catch (error) {
         this.#log.warn({ error: ensureError(error) }, "lost sight of the settings; trying again")
       }
+      await delay(SETTINGS_RETRY_MS, undefined, { signal }).catch(() => {}) // without it a closed connection would spin
     }
     synced()
   }
