@@ -1,3 +1,4 @@
+import { checkDraft } from "../bus/check-draft.js"
 import type { AnyEventDefinition } from "../bus/define-event.js"
 import type { EventDraft } from "../bus/event.js"
 import { MurmurError } from "../errors.js"
@@ -65,7 +66,11 @@ export class EmitGate {
     this.#allowed = new Map(emits.map((definition) => [definition.type, definition]))
   }
 
-  /** The draft with its data as the schema returns it. @throws MurmurError `EMIT_UNDECLARED`, `EVENT_DATA` */
+  /**
+   * The draft with its data as the schema returns it.
+   *
+   * @throws MurmurError `EMIT_UNDECLARED`, `EVENT_DATA`, `EVENT_KEY`, and what {@link checkDraft} throws
+   */
   check(draft: EventDraft): EventDraft {
     const definition = this.#allowed.get(draft?.type)
     if (definition === undefined) {
@@ -74,13 +79,26 @@ export class EmitGate {
         { code: "EMIT_UNDECLARED", details: { producer: this.producer, type: draft?.type } },
       )
     }
+    checkDraft(draft)
     const checked = definition.schema.safeParse(draft.data)
-    if (checked.success) return { ...draft, data: checked.data, key: draft.key ?? definition.keyOf(checked.data) }
+    if (checked.success) {
+      return { ...draft, data: checked.data, key: this.#key(draft.type, draft.key ?? definition.keyOf(checked.data)) }
+    }
     const issues = checked.error.issues.map((issue) => ({ path: issue.path.join("."), message: issue.message }))
     const first = issues[0]
     throw new MurmurError(
       `"${this.producer}" cannot emit "${draft.type}": its data does not fit the schema at "${first?.path}": ${first?.message}`,
       { code: "EVENT_DATA", details: { type: draft.type, issues } },
+    )
+  }
+
+  #key(type: string, key: unknown): string | undefined {
+    if (key === undefined || typeof key === "string") return key
+    throw new MurmurError(
+      `"${this.producer}" cannot emit "${type}": its key must be a string, is ${JSON.stringify(key)}`,
+      {
+        code: "EVENT_KEY",
+      },
     )
   }
 }

@@ -34,6 +34,8 @@ export const DeadLetter = z.object({
     producer: z.string(),
     seq: z.number(),
   }),
+  /** Why the event's data is not here. The event itself lies in the EVENTS stream under its sequence, while that is kept. */
+  omitted: z.string().optional(),
   /** The payload as it came, base64, when it is no event. At most 64 KiB of it. */
   raw: z.string().optional(),
   error: z.object({
@@ -66,6 +68,10 @@ export interface GivenUp {
 }
 
 const RAW_BYTES_MAX = 64 * 1024
+const TEXT_CHARS_MAX = 16 * 1024
+const ISSUES_MAX = 100
+/** The newest ones are kept. */
+const ATTEMPTS_MAX = 50
 
 /** Writes dead letters. Resolves when the letter is stored: only then may its event be acked. */
 export class DeadLetterWriter {
@@ -76,31 +82,57 @@ export class DeadLetterWriter {
     readonly redact: (text: string) => string,
   ) {}
 
+  /**
+   * Stores a letter. One that is too large for the server, or whose event cannot be JSON any more, is stored without the
+   * event's data: a letter must never be what holds an agent up.
+   */
   async write(given: GivenUp): Promise<DeadLetter> {
-    const letter: DeadLetter = {
+    const letter = this.#letter(given)
+    const encoded = encodeLetter(letter)
+    if (encoded === undefined) return this.#store(given, withoutData(letter, "it cannot be JSON"))
+    try {
+      return await this.#store(given, letter, encoded)
+    } catch (error) {
+      if (errorCode(error) !== "EVENT_TOO_LARGE") throw error
+      return this.#store(given, withoutData(letter, `the letter would have ${encoded.length} bytes`))
+    }
+  }
+
+  async #store(given: GivenUp, letter: DeadLetter, encoded = encodeLetter(letter)): Promise<DeadLetter> {
+    const subject = this.names.deadSubject(given.agent, given.key)
+    const id = `${letter.id}:${given.event.seq}`
+    await this.publisher.append(subject, encoded ?? Buffer.from("{}"), undefined, { "Nats-Msg-Id": id })
+    return letter
+  }
+
+  #letter(given: GivenUp): DeadLetter {
+    return {
       id: deadLetterId(given.agent, given.event.id),
       agent: given.agent,
       reason: given.reason,
       at: new Date().toISOString(),
       event: given.event,
       error: this.#error(given),
-      attempts: given.attempts.map((attempt) => ({ ...attempt, message: this.redact(attempt.message) })),
+      attempts: given.attempts
+        .slice(-ATTEMPTS_MAX)
+        .map((attempt) => ({ ...attempt, message: this.#text(attempt.message) })),
       traceId: given.traceparent?.split("-")[1] ?? null,
       ...(given.raw && { raw: Buffer.from(given.raw.subarray(0, RAW_BYTES_MAX)).toString("base64") }),
     }
-    const subject = this.names.deadSubject(given.agent, given.key)
-    const id = `${letter.id}:${given.event.seq}`
-    await this.publisher.append(subject, Buffer.from(JSON.stringify(letter)), undefined, { "Nats-Msg-Id": id })
-    return letter
+  }
+
+  /** Without secrets, and no longer than somebody would read. */
+  #text(text: string): string {
+    return this.redact(text).slice(0, TEXT_CHARS_MAX)
   }
 
   #error(given: GivenUp): DeadLetter["error"] {
     const { error, issues } = given
     return {
       code: errorCode(error),
-      message: this.redact(error.message),
-      ...(issues && { issues: [...issues] }),
-      ...(error.stack && given.attempts.length > 0 && { stack: this.redact(error.stack) }),
+      message: this.#text(error.message),
+      ...(issues && { issues: issues.slice(0, ISSUES_MAX) }),
+      ...(error.stack && given.attempts.length > 0 && { stack: this.#text(error.stack) }),
     }
   }
 }
@@ -108,4 +140,36 @@ export class DeadLetterWriter {
 /** The event as a dead letter holds it. */
 export function letterEvent(event: MurmurEvent): GivenUp["event"] {
   return { ...toCloudEvent(event), producer: event.producer, seq: event.seq }
+}
+
+function encodeLetter(letter: DeadLetter): Uint8Array | undefined {
+  try {
+    return Buffer.from(JSON.stringify(letter))
+  } catch {
+    return undefined
+  }
+}
+
+/** What names an event, each at most so long. */
+const NAMING = ["specversion", "id", "source", "type", "subject", "time", "correlationid", "causationid", "traceparent"]
+const NAMING_CHARS_MAX = 1_000
+
+function withoutData(letter: DeadLetter, why: string): DeadLetter {
+  const { id, type, subject, producer, seq, hops, trust } = letter.event
+  const event: DeadLetter["event"] = {
+    id,
+    type,
+    producer,
+    seq,
+    hops,
+    trust,
+    data: null,
+    ...(subject !== undefined && { subject }),
+  }
+  for (const name of NAMING) {
+    const value = letter.event[name]
+    if (typeof value === "string") event[name] = value.slice(0, NAMING_CHARS_MAX)
+  }
+  const { raw: _, ...rest } = letter
+  return { ...rest, event, omitted: `The event's data is not in this letter: ${why}` }
 }

@@ -69,7 +69,10 @@ export interface WindowOptions {
   readonly latenessMs?: number
   /** A key from which nothing has come for so long has its windows closed, in milliseconds. Default 30_000. */
   readonly idleTimeoutMs?: number
-  /** How many events open windows may hold on a node; at the bound the agent shows `blocked: window`. Default 50_000. */
+  /**
+   * How many events the open windows of a partition may hold, each counted once for every window that it is in. At the
+   * bound nothing more is taken in and the agent shows `blocked: window`, until windows close. Default 50_000.
+   */
   readonly openEventsMax?: number
 }
 
@@ -234,11 +237,29 @@ export function route<T>(
   return { pattern: definition.type, definition, ...options }
 }
 
+const ROUTE_OPTIONS = ["pattern", "definition", "filter", "exclusive", "priority", "event"]
+
+function checkRoute(agent: string, { pattern, definition, exclusive, priority, ...more }: RouteTrigger<never>): void {
+  const fail = (why: string): never => {
+    throw new MurmurError(`Cannot create agent "${agent}": the route on "${String(pattern)}" ${why}`, {
+      code: "AGENT_OPTION",
+    })
+  }
+  const unknown = Object.keys(more).find((name) => !ROUTE_OPTIONS.includes(name))
+  if (unknown !== undefined) fail(`has the unknown option "${unknown}" (known: filter, exclusive, priority)`)
+  if (definition !== undefined && !isEventDefinition(definition)) fail("has a definition that defineEvent did not make")
+  if (exclusive !== undefined && typeof exclusive !== "boolean") {
+    fail(`must be exclusive or not: true or false, is ${String(exclusive)}`)
+  }
+  if (priority !== undefined && !Number.isSafeInteger(priority))
+    fail(`must have an integer priority, is ${String(priority)}`)
+}
+
 function normalise(agent: string, trigger: Trigger): NormalTrigger {
   const plain = { predicate: undefined, filter: undefined, definition: undefined, exclusive: false, priority: 0 }
   if (typeof trigger === "string") return { ...plain, pattern: parsePattern(trigger) }
   if (isEventDefinition(trigger)) return { ...plain, pattern: trigger.type, definition: trigger }
-  if ("predicate" in trigger) {
+  if (typeof trigger === "object" && trigger !== null && "predicate" in trigger) {
     const { type, definition, predicate } = trigger
     return {
       ...plain,
@@ -253,6 +274,7 @@ function normalise(agent: string, trigger: Trigger): NormalTrigger {
       { code: "AGENT_OPTION" },
     )
   }
+  checkRoute(agent, trigger)
   return {
     ...plain,
     pattern: parsePattern(trigger.pattern),

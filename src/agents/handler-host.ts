@@ -4,8 +4,8 @@ import type { MurmurEvent } from "../bus/event.js"
 import { type Delivery, Partition } from "../bus/partition.js"
 import type { Receipt } from "../bus/receipt.js"
 import { within } from "../bus/within.js"
-import { ensureError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
+import { burialPorts, bury } from "./burial.js"
 import { crashPoint } from "./crash-points.js"
 import { type Attempt, type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
@@ -20,6 +20,7 @@ import {
 } from "./host.js"
 import { IntakeGate } from "./intake.js"
 import { Journal } from "./journal/journal.js"
+import { KeyCount } from "./key-count.js"
 import { Ledger } from "./ledger.js"
 import { Mailbox } from "./mailbox.js"
 import { Quarantine } from "./quarantine.js"
@@ -65,7 +66,7 @@ export class HandlerHost implements AgentHost {
   readonly #sessions: SessionStore | undefined
   /** In which lane events without a key stand: none for agents without state, which need no order there. */
   readonly #keyless: string | undefined
-  readonly #keys = new Set<string>()
+  readonly #keys = new KeyCount()
   readonly #stopping = new AbortController()
   readonly #log: Log
   #heartbeat: NodeJS.Timeout | undefined
@@ -208,14 +209,14 @@ export class HandlerHost implements AgentHost {
       lost: false,
     } as Task
     ledger.add(delivery, task)
-    if (intake.kind === "dead") void this.#bury(intake.given, task).then(() => this.#finish(task))
+    if (intake.kind === "dead") void this.#bury(intake.given).then(() => this.#finish(task))
     else this.#enqueue(task)
   }
 
   #enqueue(task: Task): void {
     const { metrics } = this.ports.telemetry
     if (metrics.enabled) metrics.count("murmur.events.received", 1, { agent: this.agent.name, type: task.event.type })
-    if (task.key !== undefined) this.#keys.add(task.key)
+    this.#keys.add(task.event.key)
     this.#mailbox.push(task)
   }
 
@@ -256,29 +257,14 @@ export class HandlerHost implements AgentHost {
   }
 
   async #giveUp(task: Task, reason: "failed" | "terminal", error: Error, attempts: Attempt[]): Promise<void> {
-    const event = letterEvent(task.event)
-    const traceparent = task.event.trace?.traceparent
-    await this.#bury({ agent: this.agent.name, reason, event, key: task.key, error, attempts, traceparent }, task)
+    const { key, trace } = task.event
+    const letter = { agent: this.agent.name, reason, event: letterEvent(task.event), key, error, attempts }
+    await this.#bury({ ...letter, traceparent: trace?.traceparent })
     this.#finish(task)
   }
 
-  /** Stores the dead letter, however long it takes: its event may not be acked before. */
-  async #bury(given: GivenUp, task: Task): Promise<void> {
-    for (let failures = 0; !this.#stopping.signal.aborted; failures++) {
-      try {
-        const letter = await this.ports.deadLetters.write(given)
-        this.stats.deadLetters += 1
-        this.ports.telemetry.metrics.count("murmur.dead_letters", 1, { agent: this.agent.name, reason: given.reason })
-        this.#log.error(
-          { event: given.event.id, key: given.key, reason: given.reason, letter: letter.id, error: given.error },
-          "gave an event up; it is in the dead letters",
-        )
-        return
-      } catch (thrown) {
-        this.#log.error({ seq: task.seq, error: ensureError(thrown) }, "cannot store a dead letter; trying again")
-        await this.#wait(Math.min(30_000, 500 * 2 ** Math.min(failures, 10)))
-      }
-    }
+  async #bury(given: GivenUp): Promise<void> {
+    await bury(given, burialPorts({ ports: this.ports, stats: this.stats, log: this.#log }), this.#stopping.signal)
   }
 
   #finish(task: Task): void {

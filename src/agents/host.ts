@@ -33,7 +33,7 @@ export class AgentStats {
 export interface AgentHost {
   readonly agent: AgentDefinition
   readonly stats: AgentStats
-  /** How many sessions (keys) it has seen. */
+  /** How many sessions (keys) it has seen since it began here, counted up to 100,000. */
   readonly sessions: number
   /** How many events it holds unfinished. */
   readonly inflight: number

@@ -5,6 +5,7 @@ import type { MeshNames } from "../bus/subjects.js"
 import { ensureError, MurmurError } from "../errors.js"
 import { type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
+import { readInboxEvent } from "./inbox-event.js"
 
 /** Whether an event concerns an agent, by the routing table. */
 export interface Routing {
@@ -57,14 +58,29 @@ export class IntakeGate {
 
   /** Routes and validates an event that was read already. */
   inspect(arrived: MurmurEvent): Intake {
-    if (!this.routing.admits(arrived)) return SKIP
-    return this.#check(arrived, (event) => this.routing.concerns(event))
+    try {
+      if (!this.routing.admits(arrived)) return SKIP
+      return this.#check(arrived, (event) => this.routing.concerns(event))
+    } catch (thrown) {
+      // a predicate or a schema of the agent's code threw: without care that would end the consumption of everything
+      return this.#dead("terminal", letterEvent(arrived), arrived.key, ensureError(thrown), { event: arrived })
+    }
   }
 
   /** A dead letter that was sent back: it was routed here once, so only its data is checked again. */
   #fromInbox(arrived: MurmurEvent): Intake {
-    const event = { ...(arrived.data as MurmurEvent), seq: arrived.seq }
-    return this.#check(event, () => true)
+    const event = readInboxEvent(arrived)
+    if (event !== undefined) {
+      try {
+        return this.#check(event, () => true)
+      } catch (thrown) {
+        return this.#dead("terminal", letterEvent(event), event.key, ensureError(thrown), { event })
+      }
+    }
+    const why = new MurmurError(`Event ${arrived.id} was sent to "${this.agent.name}" alone and holds no event`, {
+      code: "EVENT_ENVELOPE",
+    })
+    return this.#dead("malformed", letterEvent(arrived), arrived.key, why, { event: arrived })
   }
 
   #check(arrived: MurmurEvent, concerns: (event: MurmurEvent) => boolean): Intake {
@@ -79,11 +95,7 @@ export class IntakeGate {
       }
       event = { ...arrived, data: checked.data }
     }
-    try {
-      if (!concerns(event)) return SKIP
-    } catch (thrown) {
-      return this.#dead("terminal", letter(), arrived.key, ensureError(thrown), { event: arrived }) // a predicate threw
-    }
+    if (!concerns(event)) return SKIP
     if (event.hops <= this.agent.hopsMax) return { kind: "run", event }
     const error = new MurmurError(
       `Event ${event.id} is ${event.hops} hops deep, "${this.agent.name}" takes at most ${this.agent.hopsMax}: agents that trigger one another?`,

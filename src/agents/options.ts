@@ -21,6 +21,9 @@ const KNOWN = new Set([
   "supervision",
 ])
 
+/** What a timer can wait for; a longer one would fire at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
 type GivenState = Partial<AgentState> & Pick<AgentState, "initial" | "evolve">
 
 type Checked = Omit<AgentDefinition, "name" | "triggers" | "emits" | "behaviour" | "code">
@@ -37,18 +40,30 @@ export function checkOptions(
     if (Number.isSafeInteger(value) && value >= least) return value
     return fail(`${option} must be an integer >= ${least}, is ${String(value)}`)
   }
+  const atMost = (option: string, value: number, most: number): number => {
+    if (value <= most) return value
+    return fail(`${option} must be an integer <= ${most}, is ${value}`)
+  }
   const known = (option: string, value: object, names: readonly string[]): void => {
     for (const name of Object.keys(value)) {
       if (!names.includes(name)) fail(`unknown option "${option}.${name}" (known: ${names.join(", ")})`)
     }
   }
 
+  if (typeof options !== "object" || options === null) fail(`its options must be an object, are ${String(options)}`)
   for (const option of Object.keys(options)) {
     if (!KNOWN.has(option)) fail(`unknown option "${option}" (known: ${[...KNOWN].join(", ")})`)
   }
   if (!Array.isArray(options.on) || options.on.length === 0) fail(`"on" must name at least one event`)
+  for (const option of ["handle", "react"] as const) {
+    const given = options[option]
+    if (given !== undefined && typeof given !== "function") fail(`"${option}" must be a function, is ${typeof given}`)
+  }
   const reactions = [options.handle, options.react].filter((reaction) => typeof reaction === "function")
   if (reactions.length !== 1) fail(`it needs exactly one of "handle" and "react", has ${reactions.length}`)
+  if (options.emits !== undefined && !Array.isArray(options.emits)) {
+    fail(`"emits" must be a list of events, is ${typeof options.emits}`)
+  }
   for (const event of options.emits ?? []) {
     if (!isEventDefinition(event)) fail(`"emits" takes events made by defineEvent, has ${String(event)}`)
   }
@@ -109,7 +124,7 @@ export function checkOptions(
     from,
     concurrency: atLeast("concurrency", options.concurrency ?? 64, 1),
     inflightMax: atLeast("inflightMax", options.inflightMax ?? 1_000, 1),
-    stepTimeoutMs: atLeast("stepTimeoutMs", options.stepTimeoutMs ?? 600_000, 1),
+    stepTimeoutMs: atMost("stepTimeoutMs", atLeast("stepTimeoutMs", options.stepTimeoutMs ?? 600_000, 1), TIMER_MS_MAX),
     hopsMax: atLeast("hopsMax", options.hopsMax ?? 16, 0),
     horizonMs: atLeast("horizonMs", options.horizonMs ?? 0, 0),
     retry: {

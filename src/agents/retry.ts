@@ -10,8 +10,11 @@ export type Verdict =
 const TERMINAL_CODES = new Set([
   "EMIT_UNDECLARED",
   "EVENT_DATA",
+  "EVENT_EXTENSION",
+  "EVENT_ID",
   "EVENT_KEY",
   "EVENT_OPTION",
+  "EVENT_SOURCE",
   "EVENT_TIME",
   "EVENT_TOO_LARGE",
   "EVENT_TYPE",

@@ -115,7 +115,7 @@ export class DeadLetterRetry {
    * id, so what the agent emits has the same ids as it would have had the first time.
    *
    * @param timeoutMs how long to try to publish
-   * @throws MurmurError `DEAD_MALFORMED`, `DEAD_AGENT`, `DEAD_REACT`: it cannot be retried, and why
+   * @throws MurmurError `DEAD_OMITTED`, `DEAD_MALFORMED`, `DEAD_AGENT`, `DEAD_REACT`: it cannot be retried, and why
    */
   async retry(stored: StoredLetter, timeoutMs: number): Promise<PublishAck> {
     const { letter, seq } = stored
@@ -135,7 +135,11 @@ export class DeadLetterRetry {
     return ack
   }
 
-  async #check({ id, reason, agent }: DeadLetter): Promise<void> {
+  async #check({ id, reason, agent, omitted, event }: DeadLetter): Promise<void> {
+    if (omitted !== undefined) {
+      const where = `it is event ${event.seq} of the stream ${this.bus.names.events}, while that is kept. Publish it again instead`
+      throw refusal(id, "DEAD_OMITTED", `the letter does not hold the event's data; ${where}`)
+    }
     if (reason === "malformed") {
       throw refusal(
         id,
