@@ -18,25 +18,40 @@ export function redacting(exporter: SpanExporter, redactor: Redactor): SpanExpor
   }
 }
 
-/** A view of the span: all else (ids, times, resource) is the span's own. */
+/**
+ * A copy of the span, field by field. (Measured: a view with the span as its prototype makes V8 give each span a shape of
+ * its own; what the exporter then does with them took twice the time, in stalls of 20 ms and more.)
+ */
 function redacted(span: ReadableSpan, redactor: Redactor): ReadableSpan {
   const { message } = span.status
-  return Object.create(span, {
-    name: { value: redactor.text(span.name) },
-    attributes: { value: redactedAttributes(span.attributes, redactor) },
-    status: { value: message === undefined ? span.status : { ...span.status, message: redactor.text(message) } },
-    events: {
-      value: span.events.map((event) => ({
-        ...event,
-        ...(event.attributes && { attributes: redactedAttributes(event.attributes, redactor) }),
-      })),
-    },
-  }) as ReadableSpan
+  const context = span.spanContext()
+  return {
+    name: redactor.text(span.name),
+    kind: span.kind,
+    spanContext: () => context,
+    ...(span.parentSpanContext && { parentSpanContext: span.parentSpanContext }),
+    startTime: span.startTime,
+    endTime: span.endTime,
+    duration: span.duration,
+    ended: span.ended,
+    status: message === undefined ? span.status : { ...span.status, message: redactor.text(message) },
+    attributes: redactedAttributes(span.attributes, redactor),
+    links: span.links,
+    events: span.events.map((event) => ({
+      ...event,
+      ...(event.attributes && { attributes: redactedAttributes(event.attributes, redactor) }),
+    })),
+    resource: span.resource,
+    instrumentationScope: span.instrumentationScope,
+    droppedAttributesCount: span.droppedAttributesCount,
+    droppedEventsCount: span.droppedEventsCount,
+    droppedLinksCount: span.droppedLinksCount,
+  }
 }
 
 function redactedAttributes(attributes: Attributes, redactor: Redactor): Attributes {
   const clean: Attributes = {}
-  for (const [name, value] of Object.entries(attributes)) clean[name] = redactedValue(name, value, redactor)
+  for (const name in attributes) clean[name] = redactedValue(name, attributes[name], redactor)
   return clean
 }
 
