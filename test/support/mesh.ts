@@ -37,8 +37,11 @@ export async function startMesh(
   const node = await addNode(hosted)
   const bus = await connect("tester")
   const stop = async (): Promise<void> => {
-    for (const close of closing) await close()
-    await server.stop()
+    try {
+      for (const close of closing.splice(0)) await close()
+    } finally {
+      await server.stop() // also when a node cannot stop: no server may outlive its test
+    }
   }
   return { server, bus, node, addNode, stop }
 }
