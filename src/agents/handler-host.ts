@@ -23,6 +23,7 @@ import { Journal } from "./journal/journal.js"
 import { KeyCount } from "./key-count.js"
 import { Ledger } from "./ledger.js"
 import { Mailbox } from "./mailbox.js"
+import { originalOf } from "./original-event.js"
 import { Quarantine } from "./quarantine.js"
 import { judge } from "./retry.js"
 import { openSessions, type SessionStore } from "./sessions/session-store.js"
@@ -258,7 +259,8 @@ export class HandlerHost implements AgentHost {
 
   async #giveUp(task: Task, reason: "failed" | "terminal", error: Error, attempts: Attempt[]): Promise<void> {
     const { key, trace } = task.event
-    const letter = { agent: this.agent.name, reason, event: letterEvent(task.event), key, error, attempts }
+    const event = letterEvent(await originalOf(task.event, this.ports))
+    const letter = { agent: this.agent.name, reason, event, key, error, attempts }
     await this.#bury({ ...letter, traceparent: trace?.traceparent })
     this.#finish(task)
   }

@@ -3,6 +3,7 @@ import type { ReadMessage } from "../bus/reader.js"
 import { isMurmurError, TerminalError } from "../errors.js"
 import { burialPorts, bury } from "./burial.js"
 import { type GivenUp, letterEvent } from "./dead-letters.js"
+import { originalOf } from "./original-event.js"
 import type { ReactCommits } from "./react-commits.js"
 import type { ReactHistory } from "./react-history.js"
 import type { ReactPipelines } from "./react-pipelines.js"
@@ -105,8 +106,9 @@ export class ReactRepair {
     return undefined
   }
 
-  #bury(event: MurmurEvent, breakdown: Breakdown): Promise<boolean> {
-    return bury(this.#givenUp(event, breakdown), burialPorts(this.parts), this.parts.ended)
+  async #bury(event: MurmurEvent, breakdown: Breakdown): Promise<boolean> {
+    const original = await originalOf(event, this.parts.ports)
+    return bury(this.#givenUp(original, breakdown), burialPorts(this.parts), this.parts.ended)
   }
 
   #givenUp(event: MurmurEvent, { error, window }: Breakdown): GivenUp {

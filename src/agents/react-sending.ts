@@ -4,6 +4,7 @@ import type { Receipt } from "../bus/receipt.js"
 import { ensureError } from "../errors.js"
 import { burialPorts, bury } from "./burial.js"
 import { letterEvent } from "./dead-letters.js"
+import { originalOf } from "./original-event.js"
 import type { TenureParts } from "./react-tenure.js"
 import { isTerminal } from "./retry.js"
 
@@ -59,7 +60,8 @@ export class ReactSending {
       const error = ensureError(thrown)
       if (!isTerminal(error)) throw error
       this.parts.stats.failures += 1
-      const letter = { agent: this.parts.agent.name, event: letterEvent(event), key: event.key, attempts: [] }
+      const original = letterEvent(await originalOf(event, this.parts.ports))
+      const letter = { agent: this.parts.agent.name, event: original, key: event.key, attempts: [] }
       const traceparent = event.trace?.traceparent
       return bury({ ...letter, reason: "terminal", error, traceparent }, burialPorts(this.parts), this.ended)
     }

@@ -72,6 +72,18 @@ export async function* readHistory(
   }
 }
 
+/** One message by its sequence; `undefined` when it is not there any more. */
+export async function readMessage(link: Link, stream: string, seq: number): Promise<StoredMessage | undefined> {
+  const found = await link.manager.streams.getMessage(stream, { seq })
+  if (found === null) return undefined
+  const { subject, data, time, header: headers } = found
+  return {
+    ...{ subject, data, seq, time },
+    header: (name) => header(headers, name),
+    headerNames: () => headers?.keys() ?? [],
+  }
+}
+
 async function* readUntilFault(link: Link, options: ReadOptions): AsyncGenerator<ReadMessage> {
   const consumer = await orderedConsumer(link, options)
   try {
