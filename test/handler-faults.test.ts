@@ -240,6 +240,7 @@ describe("what would hold an agent up for ever", () => {
     const large = { n: 0, key: "k", padding: "x".repeat(max - 700) }
     await publish([{ type: "work.given", key: "k", data: large, id: "large" }, ...work(1, 1, 1)])
     await take(mesh.bus, "work.done", 1)
+    await until("it is laid aside", async () => (await letters()).length === 1)
     const [letter] = await letters()
     expect(letter).toMatchObject({ reason: "failed", event: { id: "large", subject: "k", data: null } })
     expect(letter?.omitted).toMatch(/bytes/)
