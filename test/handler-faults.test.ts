@@ -60,6 +60,7 @@ async function expectDone(count: number): Promise<void> {
 
 async function stored(type: string): Promise<number> {
   const { bus } = mesh as TestMesh
+  if (!bus.connected) return 0 // a request would wait for its timeout
   const query = { subjects_filter: bus.names.storedFilter(type) }
   const info = await bus.link.manager.streams.info(bus.names.events, query).catch(() => undefined)
   return Object.values(info?.state.subjects ?? {}).reduce((sum, count) => sum + count, 0)
