@@ -86,6 +86,7 @@ export class Bucket {
     const watch = await this.kv.watch({ key })
     const stop = (): void => watch.stop()
     options.signal.addEventListener("abort", stop, { once: true })
+    if (options.signal.aborted) stop()
     try {
       let synced = await this.#holdsNothing(key)
       if (synced) yield { synced: true }

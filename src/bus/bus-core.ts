@@ -3,6 +3,7 @@ import { createInbox, type NatsConnection, PermissionViolationError } from "@nat
 import { type Log, silentLog } from "../telemetry/ports.js"
 import { Bucket } from "./bucket.js"
 import { type ConnectionOptions, connectNats } from "./connection.js"
+import { ConnectionState } from "./connection-state.js"
 import type { EventDraft } from "./event.js"
 import type { Link } from "./link.js"
 import { type BulkOptions, type PublishAck, Publisher, type PublishOptions } from "./publisher.js"
@@ -28,7 +29,6 @@ export class BusCore {
   readonly publisher: Publisher
   protected readonly log: Log
   readonly #buckets = new Map<string, Promise<Bucket>>()
-  #connected = true
 
   /** Use `openBusCore` or `openBus`. */
   constructor(link: Link, options: BusOptions) {
@@ -41,7 +41,7 @@ export class BusCore {
 
   /** Whether the connection stands at this moment. */
   get connected(): boolean {
-    return this.#connected && !this.link.connection.isClosed()
+    return this.link.state.connected
   }
 
   /** Version of the server that this connection is on. */
@@ -93,11 +93,9 @@ export class BusCore {
   async #watch(connection: NatsConnection): Promise<void> {
     for await (const status of connection.status()) {
       if (status.type === "disconnect") {
-        this.#connected = false
         this.publisher.suspend()
         this.log.warn({ server: status.server }, "lost the connection to NATS; publishes wait")
       } else if (status.type === "reconnect") {
-        this.#connected = true
         this.log.info({ server: status.server }, "connected to NATS again")
         this.publisher.resendAll()
       } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
@@ -118,7 +116,7 @@ export async function openLink(options: BusOptions): Promise<Link> {
   namesOf(options) // before there is a connection that somebody would have to close
   const connection = await connectNats(options)
   const manager = await jetstreamManager(connection, { checkAPI: false })
-  return { connection, manager, client: jetstream(connection) }
+  return { connection, manager, client: jetstream(connection), state: new ConnectionState(connection) }
 }
 
 /** Connects for a short-lived command. */

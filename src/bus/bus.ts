@@ -17,6 +17,7 @@ export class Bus extends BusCore {
    * Observes events whose type fits a pattern: history first when asked for, then live.
    *
    * @param pattern NATS wildcards on the type: `ci.run.*`, `market.>`, `>`
+   * @throws MurmurError `FILTER`, `NAME_INVALID`, `OBSERVE_OPTION`; reading throws `MESH_NOT_FOUND`
    * @example
    * for await (const event of bus.observe("market.>", { from: new Date(Date.now() - 600_000) })) show(event)
    */

@@ -1,9 +1,11 @@
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/transport-node"
+import type { ConnectionState } from "./connection-state.js"
 
 /** One connection and its JetStream faces, as the files of the bus hand them around. */
 export interface Link {
   readonly connection: NatsConnection
   readonly client: JetStreamClient
   readonly manager: JetStreamManager
+  readonly state: ConnectionState
 }

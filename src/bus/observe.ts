@@ -32,28 +32,38 @@ export interface ObserveOptions {
 export class EventStream extends Observable<MurmurEvent> implements AsyncIterable<MurmurEvent> {
   /** Fulfilled when the starting point is fixed: what is published from then on will be seen. Rejects when the mesh is not there. */
   readonly ready: Promise<void>
+  readonly #filter: string
   readonly #position: Promise<StreamPosition>
 
+  /** @throws MurmurError `FILTER`, `NAME_INVALID`, `OBSERVE_OPTION` */
   constructor(
     private readonly link: Link,
     private readonly names: MeshNames,
-    private readonly pattern: string,
+    pattern: string,
     private readonly options: ObserveOptions,
     private readonly log: Log,
   ) {
     super((subscriber) => {
       const stopping = new AbortController()
+      const stop = (): void => stopping.abort()
       const run = async (): Promise<void> => {
         try {
           for await (const event of this.#read(stopping.signal)) subscriber.next(event)
           subscriber.complete()
         } catch (error) {
           subscriber.error(error)
+        } finally {
+          options.signal?.removeEventListener("abort", stop)
         }
       }
+      // not AbortSignal.any: a signal that lives long would keep each of its dependants
+      options.signal?.addEventListener("abort", stop, { once: true })
+      if (options.signal?.aborted === true) stop()
       void run()
-      return () => stopping.abort()
+      return stop
     })
+    checkFrom(options.from)
+    this.#filter = names.storedFilter(pattern, options)
     this.#position = this.#start(options.from ?? "now")
     this.ready = this.#position.then(() => {})
     this.ready.catch(() => {}) // the reading throws the same error to whoever reads
@@ -63,12 +73,10 @@ export class EventStream extends Observable<MurmurEvent> implements AsyncIterabl
     return this.#read()
   }
 
-  async *#read(stopped?: AbortSignal): AsyncGenerator<MurmurEvent> {
+  async *#read(signal = this.options.signal): AsyncGenerator<MurmurEvent> {
     const from = await this.#position
-    const filter = this.names.storedFilter(this.pattern, this.options)
-    const signals = [stopped, this.options.signal].filter((signal) => signal !== undefined)
-    const signal = signals.length > 1 ? AbortSignal.any(signals) : signals[0]
-    for await (const message of readStream(this.link, { stream: this.names.events, filter, from, signal })) {
+    const read = { stream: this.names.events, filter: this.#filter, from, signal }
+    for await (const message of readStream(this.link, read)) {
       const decoded = decode(this.names, message)
       if (decoded.ok) yield decoded.event
       else this.log.warn({ seq: message.seq, code: decoded.code, reason: decoded.message }, "skipped what is no event")
@@ -87,4 +95,13 @@ export class EventStream extends Observable<MurmurEvent> implements AsyncIterabl
     if (from === "now") return { seq: info.state.last_seq + 1 }
     return from instanceof Date ? { time: from } : { seq: from }
   }
+}
+
+function checkFrom(from: ObserveFrom | undefined): void {
+  if (from === undefined || from === "now" || from === "start") return
+  if (from instanceof Date ? !Number.isNaN(from.getTime()) : Number.isSafeInteger(from) && from >= 0) return
+  throw new MurmurError(
+    `Cannot observe events: "from" must be "now", "start", a valid Date or a sequence, is ${String(from)}`,
+    { code: "OBSERVE_OPTION" },
+  )
 }

@@ -111,7 +111,7 @@ export class Partition {
   }
 
   async #consumer(): Promise<Consumer> {
-    const info = await durableInfo(this.link, this.options.stream, this.options.durable)
+    const info = await this.#info()
     if (info === undefined) {
       throw new MurmurError(
         `Cannot consume "${this.options.durable}": the consumer is not on the server (not deployed)`,
@@ -147,7 +147,7 @@ export class Partition {
       await delay(waitMs, undefined, { signal: stopping }).catch(() => {})
       if (stopping.aborted || this.#tenure !== undefined || this.link.connection.isClosed()) continue
       try {
-        const info = await durableInfo(this.link, this.options.stream, this.options.durable)
+        const info = await this.#info()
         if (info === undefined || info.num_ack_pending === 0 || this.#tenure !== undefined) continue
         const pin = pinOf(info)
         if (pin === undefined || pin === this.#lastPin) await this.#reset()
@@ -198,7 +198,13 @@ export class Partition {
   }
 
   #reset(): Promise<number> {
-    return resetDurable(this.link, this.options.stream, this.options.durable)
+    const { stream, durable } = this.options
+    return this.link.state.ask(() => resetDurable(this.link, stream, durable))
+  }
+
+  #info(): Promise<ConsumerInfo | undefined> {
+    const { stream, durable } = this.options
+    return this.link.state.ask(() => durableInfo(this.link, stream, durable))
   }
 
   #lose(): void {

@@ -1,8 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises"
-import type { Consumer, JsMsg, OrderedConsumerOptions } from "@nats-io/jetstream"
-import { Match, type MsgHdrs } from "@nats-io/transport-node"
+import type { Consumer, ConsumerMessages, OrderedConsumerOptions } from "@nats-io/jetstream"
+import { PermissionViolationError } from "@nats-io/transport-node"
+import { MurmurError } from "../errors.js"
 import type { StoredMessage } from "./decode.js"
 import type { Link } from "./link.js"
+import { header, type ReadMessage, StreamMessage } from "./stream-message.js"
+
+export type { ReadMessage } from "./stream-message.js"
 
 /** A position in a stream: the first message at or after it is the first that is read. */
 export type StreamPosition = { readonly seq: number } | { readonly time: Date }
@@ -19,56 +23,86 @@ export interface ReadOptions {
   readonly batchMax?: number
 }
 
-/** One stored message, with what is known about those behind it. */
-export interface ReadMessage extends StoredMessage {
-  /** How many more messages match at this moment. */
-  readonly pending: number
-}
-
-const FETCH_EXPIRES_MS = 30_000
+const BATCH_MAX = 256
+const LIVE_EXPIRES_MS = 30_000
+/** History is there: what does not come for so long is not coming, and it is looked again how much there is. */
+const HISTORY_EXPIRES_MS = 2_000
 const RETRY_MS_MAX = 2_000
+/** A refusal may be over in a moment (a stream that is made just now); one that is not is told. About half a minute. */
+const REFUSALS_MAX = 20
 
 /**
- * Reads a stream in order, history first and then what comes, until aborted. No message is missed or repeated, also
- * when the connection or the server goes away in between. Asks for the next batch only when the last one was taken,
- * so a slow reader holds back the server and not its own memory.
+ * Reads a stream in order, history first and then what comes, until aborted or until the connection is closed. No message
+ * is missed or repeated, also when the connection or the server goes away in between. Asks for the next batch only when
+ * the last one was taken, so a slow reader holds back the server and not its own memory.
+ *
+ * @throws what the server says when it refuses for half a minute: no such stream, no right to read it
  */
 export async function* readStream(link: Link, options: ReadOptions): AsyncGenerator<ReadMessage> {
+  const faults = new Faults(link, options.signal)
   let from = options.from
-  for (let failures = 0; !options.signal?.aborted; ) {
+  while (!faults.over) {
     try {
-      for await (const message of readUntilFault(link, { ...options, from })) {
-        failures = 0
-        from = { seq: message.seq + 1 }
-        yield message
+      const consumer = await orderedConsumer(link, { ...options, from })
+      try {
+        while (!faults.over) {
+          for await (const message of fetch(consumer, options, options.batchMax ?? BATCH_MAX, LIVE_EXPIRES_MS)) {
+            faults.none()
+            from = { seq: message.seq + 1 }
+            yield message
+          }
+        }
+      } finally {
+        forget(consumer)
       }
     } catch (error) {
-      if (options.signal?.aborted || link.connection.isClosed()) return
-      failures += 1
-      if (failures > 20 && "time" in from) throw error
+      await faults.wait(error)
     }
-    if (link.connection.isClosed()) return
-    await delay(Math.min(RETRY_MS_MAX, 50 * 2 ** failures), undefined, { signal: options.signal }).catch(() => {})
   }
 }
 
 /**
- * Reads what a stream holds now, in order, and ends. Costs one request when nothing matches.
+ * Reads what a stream holds now, in order, and ends. What is stored meanwhile is not read. Costs one request when
+ * nothing matches. Ends early, and silently, when it is aborted.
  *
  * @param toSeq the last sequence to read; default: what is there when the reading starts
+ * @throws MurmurError `BUS_CLOSED` when the connection is closed before the end; else as {@link readStream}
  */
 export async function* readHistory(
   link: Link,
   options: ReadOptions & { readonly toSeq?: number },
 ): AsyncGenerator<ReadMessage> {
-  const consumer = await orderedConsumer(link, options)
-  const info = await consumer.info(true)
-  await consumer.delete().catch(() => {}) // it only told how much there is; the reading makes its own
-  if (info.num_pending === 0) return
-  for await (const message of readStream(link, options)) {
-    if (options.toSeq !== undefined && message.seq > options.toSeq) return
-    yield message
-    if (message.pending === 0 || message.seq === options.toSeq) return
+  const { toSeq = Number.POSITIVE_INFINITY } = options
+  const faults = new Faults(link, options.signal)
+  let from = options.from
+  let left = Number.POSITIVE_INFINITY
+  while (!faults.over) {
+    try {
+      const consumer = await orderedConsumer(link, { ...options, from })
+      try {
+        left = Math.min(left, (await consumer.info(true)).num_pending)
+        for (let came = 1; came > 0 && left > 0 && !faults.over; ) {
+          came = 0
+          const count = Math.min(left, options.batchMax ?? BATCH_MAX)
+          for await (const message of fetch(consumer, options, count, HISTORY_EXPIRES_MS)) {
+            faults.none()
+            came += 1
+            left = message.seq >= toSeq ? 0 : Math.min(left - 1, message.pending)
+            from = { seq: message.seq + 1 }
+            if (message.seq <= toSeq) yield message
+            if (left === 0) return
+          }
+        }
+        if (left === 0) return
+      } finally {
+        forget(consumer)
+      }
+    } catch (error) {
+      await faults.wait(error)
+    }
+  }
+  if (options.signal?.aborted !== true) {
+    throw new MurmurError(`Cannot read ${options.stream}: the connection to the bus is closed`, { code: "BUS_CLOSED" })
   }
 }
 
@@ -84,23 +118,63 @@ export async function readMessage(link: Link, stream: string, seq: number): Prom
   }
 }
 
-async function* readUntilFault(link: Link, options: ReadOptions): AsyncGenerator<ReadMessage> {
-  const consumer = await orderedConsumer(link, options)
-  try {
-    while (!options.signal?.aborted) {
-      const batch = await consumer.fetch({ max_messages: options.batchMax ?? 256, expires: FETCH_EXPIRES_MS })
-      const stop = (): void => batch.stop()
-      options.signal?.addEventListener("abort", stop, { once: true })
-      try {
-        for await (const message of batch) yield new StreamMessage(message)
-      } finally {
-        options.signal?.removeEventListener("abort", stop)
-        batch.stop()
-      }
-    }
-  } finally {
-    consumer.delete().catch(() => {}) // the server forgets it anyway, five minutes later
+/** Faults of one reading, and when it is over. */
+class Faults {
+  #count = 0
+
+  constructor(
+    private readonly link: Link,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  get over(): boolean {
+    return this.signal?.aborted === true || this.link.connection.isClosed()
   }
+
+  none(): void {
+    this.#count = 0
+  }
+
+  /** Waits a while before the next try. @throws the error when trying again does not help */
+  async wait(error: unknown): Promise<void> {
+    if (this.over) return
+    this.#count += 1
+    if (this.#count > REFUSALS_MAX && isRefusal(error)) throw error
+    if (!this.link.state.connected) this.#count = 1
+    const waitMs = Math.min(RETRY_MS_MAX, 50 * 2 ** Math.min(this.#count, 10))
+    await delay(waitMs, undefined, { signal: this.signal }).catch(() => {})
+  }
+}
+
+/** Whether the server said no, as opposed to nothing, or that it cannot at the moment. */
+function isRefusal(error: unknown): boolean {
+  if (error instanceof PermissionViolationError) return true
+  const status = (error as { status?: unknown } | null)?.status
+  return typeof status === "number" && status >= 400 && status < 500
+}
+
+/** One batch. */
+async function* fetch(
+  consumer: Consumer,
+  { signal }: ReadOptions,
+  count: number,
+  expiresMs: number,
+): AsyncGenerator<ReadMessage> {
+  const batch: ConsumerMessages = await consumer.fetch({ max_messages: count, expires: expiresMs })
+  const stop = (): void => batch.stop()
+  signal?.addEventListener("abort", stop, { once: true })
+  if (signal?.aborted === true) stop()
+  try {
+    for await (const message of batch) yield new StreamMessage(message)
+  } finally {
+    signal?.removeEventListener("abort", stop)
+    stop()
+  }
+}
+
+/** The server forgets it anyway, five minutes later. */
+function forget(consumer: Consumer): void {
+  consumer.delete().catch(() => {})
 }
 
 function orderedConsumer(link: Link, options: ReadOptions): Promise<Consumer> {
@@ -113,52 +187,5 @@ function orderedConsumer(link: Link, options: ReadOptions): Promise<Consumer> {
     config.deliver_policy = "by_start_sequence"
     config.opt_start_seq = Math.max(1, options.from.seq)
   }
-  return link.client.consumers.get(options.stream, config)
-}
-
-/** A JetStream message seen through the bus's own eyes. */
-export class StreamMessage implements ReadMessage {
-  constructor(readonly message: JsMsg) {}
-
-  get subject(): string {
-    return this.message.subject
-  }
-
-  get data(): Uint8Array {
-    return this.message.data
-  }
-
-  get seq(): number {
-    return this.message.seq
-  }
-
-  get time(): Date {
-    return this.message.time
-  }
-
-  get pending(): number {
-    return this.message.info.pending
-  }
-
-  header(name: string): string | undefined {
-    return header(this.message.headers, name)
-  }
-
-  headerNames(): Iterable<string> {
-    return this.message.headers?.keys() ?? []
-  }
-
-  ack(): void {
-    this.message.ack()
-  }
-
-  working(): void {
-    this.message.working()
-  }
-}
-
-/** A header's first value, whatever the case of its name. */
-export function header(headers: MsgHdrs | undefined, name: string): string | undefined {
-  const value = headers?.get(name, Match.IgnoreCase)
-  return value === "" || value === undefined ? undefined : value
+  return link.state.ask(() => link.client.consumers.get(options.stream, config))
 }

@@ -3,7 +3,7 @@ import { MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 import { ensureDurable } from "./consumers.js"
 import type { Link } from "./link.js"
-import { StreamMessage } from "./reader.js"
+import { StreamMessage } from "./stream-message.js"
 import { checkName, decodeKey, encodeKey, type MeshNames } from "./subjects.js"
 
 /** A schedule that the server keeps. */

@@ -2,8 +2,8 @@ import type { JsMsg } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/transport-node"
 import type { StoredMessage } from "./decode.js"
 import { DeliveryOrder } from "./delivery-order.js"
-import { StreamMessage } from "./reader.js"
 import { AckReceipt, type Receipt } from "./receipt.js"
+import { StreamMessage } from "./stream-message.js"
 
 /** A message handed out by a durable consumer. It stays with this node until it is acked, or the node loses the partition. */
 export interface Delivery extends StoredMessage, Receipt {
