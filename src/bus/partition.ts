@@ -19,6 +19,8 @@ export interface PartitionOptions {
 const PULL_EXPIRES_MS = 1_000
 const ORPHAN_CHECK_MS = 1_000
 const RETRY_MS_MAX = 5_000
+/** A consumption that lasted so long was none that fails again and again. */
+const STABLE_MS = 10_000
 
 /**
  * One durable consumer, pulled by this node: delivers its messages in stream order while the server has pinned the
@@ -77,8 +79,7 @@ export class Partition {
   async release(): Promise<void> {
     if (!this.#releasable || this.link.connection.isClosed()) return
     this.#releasable = false
-    // without the right to do so the pin runs out by itself
-    await this.link.manager.consumers.unpin(this.options.stream, this.options.durable, GROUP).catch(() => {})
+    await this.#unpin()
   }
 
   /** Gives the partition back and asks for it again: what was delivered and not acked comes once more, in order. */
@@ -95,10 +96,11 @@ export class Partition {
         const messages = await this.#consume(consumer)
         this.#messages = messages
         if (stopping.aborted) return await messages.close().then(() => {})
-        failures = 0
+        const began = Date.now()
         // an ended consumption while running is a fault, whatever the reason
         const error = await messages.closed()
         if (stopping.aborted) return
+        if (Date.now() - began > STABLE_MS) failures = 0
         this.options.log.warn({ durable: this.options.durable, error }, "consumption ended; starting it again")
       } catch (error) {
         if (stopping.aborted) return
@@ -120,6 +122,8 @@ export class Partition {
         },
       )
     }
+    // its own pin from before a restart would keep it out until that runs out
+    if (this.#lastPin !== undefined && pinOf(info) === this.#lastPin) await this.#unpin()
     return this.link.client.consumers.getConsumerFromInfo(info)
   }
 
@@ -195,6 +199,11 @@ export class Partition {
         this.options.log.error({ durable: this.options.durable, error }, "cannot take over a partition; trying again")
         this.#messages?.stop(error)
       })
+  }
+
+  /** Without the right to do so the pin runs out by itself. */
+  async #unpin(): Promise<void> {
+    await this.link.manager.consumers.unpin(this.options.stream, this.options.durable, GROUP).catch(() => {})
   }
 
   #reset(): Promise<number> {
