@@ -2,17 +2,17 @@ import { type SealedEvent, seal } from "../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { MeshNames } from "../bus/subjects.js"
 import { RouteTable } from "../router/table.js"
-import { noTelemetry, silentLog } from "../telemetry/ports.js"
+import { noTelemetry } from "../telemetry/ports.js"
 import { EmitGate } from "./context.js"
 import type { Attempt, DeadReason } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { AgentStats } from "./host.js"
 import { IntakeGate } from "./intake.js"
-import { ReactSession } from "./react-session.js"
 import { judge } from "./retry.js"
 import { codeRoutes, routingOf, withoutPredicates } from "./routes.js"
 import { StepRunner } from "./step.js"
 import { MemoryJournals, MemorySessions } from "./test-memory.js"
+import { MemoryPipelines } from "./test-pipelines.js"
 
 /** What became of the events of one `when`. */
 export interface AgentTestResult {
@@ -82,10 +82,11 @@ interface Tried {
 class Bench {
   readonly #intake: IntakeGate
   readonly #step: StepRunner | undefined
-  readonly #gate: EmitGate
   readonly #journals: MemoryJournals
   readonly #sessions: MemorySessions | undefined
-  readonly #lanes = new Map<string | undefined, ReactSession>()
+  readonly #pipelines: MemoryPipelines | undefined
+  /** Events that broke pipelines, since the last result. */
+  readonly #broken: { event: MurmurEvent; reason: DeadReason; error: Error }[] = []
   #outputs: SealedEvent[] = []
   #seq = 0
 
@@ -97,8 +98,14 @@ class Bench {
     const table = RouteTable.from(codeRoutes([agent]))
     const plain = withoutPredicates(table)
     this.#intake = new IntakeGate(agent, names, routingOf(agent.name, { plain: () => plain, full: () => table }))
-    this.#gate = new EmitGate(agent.name, agent.emits)
     const { behaviour } = agent
+    if (behaviour.kind === "react") {
+      const gate = new EmitGate(agent.name, agent.emits)
+      this.#pipelines = new MemoryPipelines({ ...agent, behaviour }, names.mesh, gate, {
+        emitted: (outputs) => this.#outputs.push(...outputs),
+        dead: (event, error) => this.#broken.push({ event, reason: "failed", error }),
+      })
+    }
     if (behaviour.kind === "handle") {
       const store = async (event: SealedEvent): Promise<void> => {
         this.#outputs.push(event)
@@ -131,7 +138,8 @@ class Bench {
         if (outcome.dead !== undefined) dead.push({ event: arrived, ...outcome.dead })
       }
     }
-    if (quiet) for (const session of this.#lanes.values()) session.closeAll()
+    if (quiet) this.#pipelines?.quiet()
+    dead.push(...this.#broken.splice(0))
     return { emitted: this.#outputs, skipped, dead, attempts }
   }
 
@@ -141,12 +149,8 @@ class Bench {
 
   async #react(event: MurmurEvent): Promise<Tried> {
     if (this.#step !== undefined) return this.#try(this.#step, event)
-    const session = this.#session(event.key)
-    this.#outputs.push(...session.deliver(event))
-    if (session.breakdown === undefined) return { attempts: 1 }
-    session.dispose()
-    this.#lanes.delete(event.key)
-    return { attempts: 1, dead: { reason: "failed", error: session.breakdown.error } }
+    this.#pipelines?.deliver(event)
+    return { attempts: 1 }
   }
 
   async #try(step: StepRunner, event: MurmurEvent): Promise<Tried> {
@@ -161,29 +165,5 @@ class Bench {
       if (verdict.next === "retry") continue
       return { attempts: attempts.length, dead: { reason: verdict.reason, error: outcome.error } }
     }
-  }
-
-  #session(key: string | undefined): ReactSession {
-    const { behaviour } = this.agent
-    const known = this.#lanes.get(key)
-    if (known !== undefined || behaviour.kind !== "react") return known as ReactSession
-    const session = new ReactSession(
-      key,
-      { ...this.agent, behaviour },
-      names.mesh,
-      this.#gate,
-      {
-        closed: ({ outputs }) => this.#outputs.push(...outputs),
-        deferred: (output) => this.#outputs.push(output),
-        late: () => {},
-        held: () => {},
-        closedThrough: () => Number.NEGATIVE_INFINITY,
-        bytesMax: Number.POSITIVE_INFINITY,
-        rebuildFrom: 0,
-      },
-      silentLog,
-    )
-    this.#lanes.set(key, session)
-    return session
   }
 }
