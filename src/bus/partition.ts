@@ -146,10 +146,10 @@ export class Partition {
    * what it owned itself before it lost its connection.
    */
   async #freeWhatIsOrphaned(stopping: AbortSignal): Promise<void> {
-    while (!stopping.aborted) {
+    while (!stopping.aborted && !this.link.connection.isClosed()) {
       const waitMs = ORPHAN_CHECK_MS * (0.75 + Math.random() / 2)
       await delay(waitMs, undefined, { signal: stopping }).catch(() => {})
-      if (stopping.aborted || this.#tenure !== undefined || this.link.connection.isClosed()) continue
+      if (stopping.aborted || this.#tenure !== undefined) continue
       try {
         const info = await this.#info()
         if (info === undefined || info.num_ack_pending === 0 || this.#tenure !== undefined) continue
