@@ -106,6 +106,7 @@ function eventOf(over: Partial<MurmurEvent>): MurmurEvent {
     correlationid: "01",
     causationid: undefined,
     hops: 0,
+    path: [],
     trust: "internal",
     trace: undefined,
     extensions: {},

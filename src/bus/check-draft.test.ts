@@ -15,6 +15,7 @@ describe("a draft that nobody could read is refused with what was wanted and fou
     [{ extensions: { Upper: "x" } }, "EVENT_EXTENSION", '"Upper"'],
     [{ extensions: { data: "x" } }, "EVENT_EXTENSION", '"data"'],
     [{ extensions: { hops: 0 } }, "EVENT_EXTENSION", '"hops"'],
+    [{ extensions: { causalpath: "a" } }, "EVENT_EXTENSION", '"causalpath"'],
     [{ extensions: { nested: {} } }, "EVENT_EXTENSION", "object"],
     [{ extensions: { huge: Number.POSITIVE_INFINITY } }, "EVENT_EXTENSION", '"huge"'],
     [{ extensions: { nothing: null } }, "EVENT_EXTENSION", "null"],

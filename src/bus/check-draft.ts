@@ -6,7 +6,7 @@ const EXTENSION_NAME = /^[a-z0-9]{1,64}$/
 /** Attributes of the envelope that are not the draft's to set, besides those that it has fields for. */
 const RESERVED = new Set([
   ...["specversion", "id", "source", "type", "subject", "time", "data", "datacontenttype", "dataschema"],
-  ...["correlationid", "causationid", "hops", "trust", "traceparent", "tracestate"],
+  ...["correlationid", "causationid", "hops", "causalpath", "trust", "traceparent", "tracestate"],
 ])
 
 /**

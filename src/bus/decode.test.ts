@@ -96,6 +96,7 @@ describe("the three forms of a message", () => {
       correlationid: "m_EVENTS:42",
       causationid: undefined,
       hops: 0,
+      path: [],
       trust: "external",
       trace: undefined,
       extensions: {},

@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { ensureError, MurmurError } from "../errors.js"
+import { ROOT_PATH, readPath } from "./causal-path.js"
 import type { MurmurEvent, TraceContext } from "./event.js"
 import { encodeKey, type MeshNames, type SubjectParts } from "./subjects.js"
 
@@ -53,6 +54,7 @@ const Envelope = z
           .transform(Number),
       ])
       .optional(),
+    causalpath: z.unknown().optional(),
     trust: z.enum(["internal", "external"]).optional(),
     traceparent: z.string().optional(),
     tracestate: z.string().optional(),
@@ -79,6 +81,7 @@ const PLAIN: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ["correlationid", isFilled],
   ["causationid", isFilled],
   ["hops", (value) => Number.isSafeInteger(value) && (value as number) >= 0],
+  ["causalpath", () => true],
   ["trust", (value) => value === "internal" || value === "external"],
   ["traceparent", isText],
   ["tracestate", isText],
@@ -218,6 +221,7 @@ function envelopeEvent(envelope: Envelope, message: StoredMessage, parts: Subjec
     correlationid: envelope.correlationid ?? envelope.id,
     causationid: envelope.causationid,
     hops: envelope.hops ?? 0,
+    path: readPath(envelope.causalpath),
     trust: envelope.trust ?? "external",
     trace: traceOf(envelope.traceparent, envelope.tracestate),
     extensions: extensionsOf(envelope),
@@ -244,6 +248,7 @@ function rawEvent(names: MeshNames, message: StoredMessage, parts: SubjectParts)
     correlationid: id,
     causationid: undefined,
     hops: 0,
+    path: ROOT_PATH,
     trust: "external",
     trace: traceOf(message.header("traceparent"), message.header("tracestate")),
     extensions: {},

@@ -21,6 +21,7 @@ const received = (type: string): MurmurEvent => ({
   correlationid: "1",
   causationid: undefined,
   hops: 0,
+  path: [],
   trust: "internal",
   trace: undefined,
   extensions: {},

@@ -1,4 +1,5 @@
 import { ensureError, MurmurError } from "../errors.js"
+import { extendPath, ROOT_PATH } from "./causal-path.js"
 import type { EventDraft, MurmurEvent, TraceContext, Trust } from "./event.js"
 import { toCloudEvent } from "./event.js"
 import { freshId } from "./ids.js"
@@ -11,7 +12,7 @@ export interface Provenance {
   readonly mesh: string
   /** Who publishes: it stands in the subject. */
   readonly producer: string
-  /** The event that this one answers. Correlation, causation, hops and outside trust are inherited from it. */
+  /** The event that this one answers. Correlation, causation, hops, path and outside trust are inherited from it. */
   readonly cause?: MurmurEvent | undefined
   /** Default `internal`; an external cause always wins. */
   readonly trust?: Trust | undefined
@@ -39,6 +40,7 @@ export function seal<T>(draft: EventDraft<T>, from: Provenance, id = draft.id ??
     correlationid: cause?.correlationid ?? id,
     causationid: cause?.id,
     hops: cause === undefined ? 0 : cause.hops + 1,
+    path: cause === undefined ? ROOT_PATH : extendPath(cause.path, from.producer),
     trust: cause?.trust === "external" ? "external" : (from.trust ?? "internal"),
     trace: from.trace,
     extensions: draft.extensions ?? NO_EXTENSIONS,

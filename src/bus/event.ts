@@ -1,3 +1,5 @@
+import { pathAttribute } from "./causal-path.js"
+
 /** Where an event came from: `external` for all that a source brought in and all that descends from it. */
 export type Trust = "internal" | "external"
 
@@ -32,6 +34,8 @@ export interface MurmurEvent<T = unknown> {
   readonly causationid: string | undefined
   /** Causal depth: 0 at the root. */
   readonly hops: number
+  /** The agents that led to it, one a hop, oldest first; empty at the root. Of a longer path the newest 32. */
+  readonly path: readonly string[]
   readonly trust: Trust
   readonly trace: TraceContext | undefined
   /** CloudEvents extension attributes that murmur does not know; kept as they came. */
@@ -64,6 +68,8 @@ export interface CloudEventJson {
   correlationid: string
   causationid?: string
   hops: number
+  /** Names of agents, joined by "/". */
+  causalpath?: string
   trust: Trust
   traceparent?: string
   tracestate?: string
@@ -86,6 +92,8 @@ export function toCloudEvent(event: Omit<MurmurEvent, "seq" | "producer">): Clou
   }
   if (event.key !== undefined) json.subject = event.key
   if (event.causationid !== undefined) json.causationid = event.causationid
+  const path = pathAttribute(event.path)
+  if (path !== undefined) json.causalpath = path
   if (event.trace !== undefined) {
     json.traceparent = event.trace.traceparent
     if (event.trace.tracestate !== undefined) json.tracestate = event.trace.tracestate

@@ -26,6 +26,7 @@ const PROVENANCE = [
   "correlationid",
   "causationid",
   "hops",
+  "causalpath",
   "trust",
   "traceparent",
   "tracestate",

@@ -65,7 +65,15 @@ describe("an event", () => {
   })
 
   it("cannot say of itself what only the mesh may say", () => {
-    const forged = { trust: "internal", hops: 0, correlationid: "c", causationid: "d", producer: "p", seq: 9 }
+    const forged = {
+      trust: "internal",
+      hops: 0,
+      causalpath: "a",
+      correlationid: "c",
+      causationid: "d",
+      producer: "p",
+      seq: 9,
+    }
     expect(read({ ...EVENT, ...forged, data: 1 })[0]?.draft.extensions).toEqual({})
   })
 

@@ -22,7 +22,7 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 const CORE = ["specversion", "id", "source", "type", "subject", "time", "datacontenttype"]
 const TRACE = ["traceparent", "tracestate"]
 /** What the mesh says of an event, so an outsider's word does not count: a posted event is a root, and external. */
-const OURS = ["correlationid", "causationid", "hops", "trust", "producer", "seq"]
+const OURS = ["correlationid", "causationid", "hops", "causalpath", "trust", "producer", "seq"]
 const NOT_EXTENSIONS = new Set([...CORE, ...TRACE, ...OURS])
 
 /**

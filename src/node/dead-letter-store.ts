@@ -2,6 +2,7 @@ import { DeadLetter } from "../agents/dead-letters.js"
 import { inboxType } from "../agents/host.js"
 import type { Bus } from "../bus/bus.js"
 import type { BusCore } from "../bus/bus-core.js"
+import { readPath } from "../bus/causal-path.js"
 import type { MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import type { PublishAck } from "../bus/publisher.js"
@@ -207,7 +208,7 @@ function parse(data: Uint8Array): DeadLetter | undefined {
 /** What the CloudEvents form of an event has besides its extensions, and what only the transport knows. */
 const NOT_EXTENSIONS = new Set([
   ...["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"],
-  ...["correlationid", "causationid", "hops", "trust", "traceparent", "tracestate", "producer", "seq"],
+  ...["correlationid", "causationid", "hops", "causalpath", "trust", "traceparent", "tracestate", "producer", "seq"],
 ])
 
 /** The event of a letter, as its agent had it. */
@@ -228,6 +229,7 @@ export function eventOf({ event }: DeadLetter): Omit<MurmurEvent, "seq"> {
     correlationid: text("correlationid") ?? json.id,
     causationid: text("causationid"),
     hops: typeof json.hops === "number" ? json.hops : 0,
+    path: readPath(json.causalpath),
     trust: json.trust === "internal" ? "internal" : "external",
     trace: traceparent === undefined ? undefined : { traceparent, ...(tracestate !== undefined && { tracestate }) },
     extensions: Object.fromEntries(extensions) as MurmurEvent["extensions"],

@@ -1,3 +1,4 @@
+import { pathAttribute } from "../bus/causal-path.js"
 import type { MurmurEvent } from "../bus/event.js"
 
 /** Reads one attribute as text; `undefined` when the event does not have it. */
@@ -14,6 +15,7 @@ const READERS: Readonly<Record<string, AttributeReader>> = {
   correlationid: (event) => event.correlationid,
   causationid: (event) => event.causationid,
   hops: (event) => String(event.hops),
+  causalpath: (event) => pathAttribute(event.path),
 }
 
 const NAME = /^[a-z0-9]{1,64}$/

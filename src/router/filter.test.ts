@@ -16,6 +16,7 @@ const event = (over: Partial<MurmurEvent> = {}): MurmurEvent => ({
   correlationid: "e0",
   causationid: undefined,
   hops: 2,
+  path: [],
   trust: "external",
   trace: undefined,
   extensions: { region: "eu", shard: 7, canary: true },

@@ -18,6 +18,7 @@ const event = (over: Partial<MurmurEvent> = {}): MurmurEvent => ({
   correlationid: "e1",
   causationid: undefined,
   hops: 0,
+  path: [],
   trust: "internal",
   trace: undefined,
   extensions: {},

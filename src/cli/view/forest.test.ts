@@ -20,6 +20,7 @@ function event(id: string, cause: string[] = [], more: Partial<MurmurEvent> = {}
     correlationid: cause[0] ?? id,
     causationid: cause.at(-1),
     hops: cause.length,
+    path: [],
     trust: "external",
     trace: undefined,
     extensions: {},
