@@ -37,6 +37,7 @@ describe("reading a reply", () => {
   test("an ack, a repeat, a refusal and no responders", () => {
     expect(read('{"stream":"S","seq":7}')).toEqual({ seq: 7, duplicate: false })
     expect(read('{"stream":"S","seq":7,"duplicate":true}')).toEqual({ seq: 7, duplicate: true })
+    expect(read('{"stream":"S","seq":7,"val":"42"}')).toEqual({ seq: 7, duplicate: false, val: "42" })
     expect(read('{"error":{"code":400,"err_code":10071,"description":"wrong"}}')).toEqual(refusal(400, 10071, "wrong"))
     expect(read("")).toMatchObject({ code: 503, errCode: 0 })
   })

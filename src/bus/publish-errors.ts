@@ -4,6 +4,8 @@ import { MurmurError } from "../errors.js"
 export interface StreamAck {
   readonly seq: number
   readonly duplicate: boolean
+  /** What a counter came to: only of a stream of counters, and not for a repeat. A whole number of any size. */
+  readonly val?: string
 }
 
 /** What the server says of a message that it did not store. */
@@ -41,8 +43,12 @@ export function readReply(data: Uint8Array): StreamAck | StreamRefusal | undefin
   if (data.length === 0) return { code: 503, errCode: 0, description: "no stream answered" }
   try {
     const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
-    const { error, seq, duplicate } = JSON.parse(text) as Reply
-    if (error === undefined) return typeof seq === "number" ? { seq, duplicate: duplicate === true } : undefined
+    const { error, seq, duplicate, val } = JSON.parse(text) as Reply
+    if (error === undefined) {
+      if (typeof seq !== "number") return undefined
+      const ack = { seq, duplicate: duplicate === true }
+      return val === undefined ? ack : { ...ack, val }
+    }
     return { code: error.code ?? 0, errCode: error.err_code ?? 0, description: error.description ?? "" }
   } catch {
     return undefined
@@ -52,6 +58,7 @@ export function readReply(data: Uint8Array): StreamAck | StreamRefusal | undefin
 interface Reply {
   seq?: number
   duplicate?: boolean
+  val?: string
   error?: { code?: number; err_code?: number; description?: string }
 }
 

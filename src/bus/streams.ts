@@ -61,6 +61,16 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
     { ...common, name: names.dead, subjects: [`${names.mesh}.dead.>`], discard: "new" },
     {
       ...common,
+      name: names.budgets,
+      subjects: [`${names.mesh}.budget.>`],
+      allow_msg_counter: true,
+      max_msgs_per_subject: 1, // the newest message of a subject is its counter
+      max_age: 7 * DAY_MS * NANOS, // counted from the last addition: what is idle for a week is over
+      duplicate_window: (options.dedupWindowMs ?? 120_000) * NANOS,
+      discard: "old", // the server refuses "new" beside counters
+    },
+    {
+      ...common,
       name: names.timers,
       // the only stream with schedules: in EVENTS any producer could forge another's subject as a schedule's target
       subjects: [`${names.mesh}.timer.>`, `${names.mesh}.due.>`],

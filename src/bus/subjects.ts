@@ -160,6 +160,7 @@ export class MeshNames {
   readonly steps: string
   readonly timers: string
   readonly dead: string
+  readonly budgets: string
 
   /** @throws MurmurError `NAME_INVALID` */
   constructor(readonly mesh: string) {
@@ -169,6 +170,7 @@ export class MeshNames {
     this.steps = `${mesh}_STEPS`
     this.timers = `${mesh}_TIMERS`
     this.dead = `${mesh}_DEAD`
+    this.budgets = `${mesh}_BUDGETS`
   }
 
   /** What the EVENTS stream listens to, and the transform that adds the partitions of the key. */
