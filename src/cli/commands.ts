@@ -211,6 +211,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./pause.js")).resume,
   },
   {
+    name: "drain",
+    args: "<node>",
+    summary: "let a node finish what it has begun and leave; others go on at once",
+    load: async () => (await import("./drain.js")).drain,
+  },
+  {
     name: "init",
     args: "[dir]",
     summary: "write a small project: an event, an agent, a test",

@@ -49,7 +49,7 @@ class Running {
 
 /**
  * `murmur up`: a node with the agents and sources of some files, on a server of its own unless it is given one. Runs
- * until SIGINT or SIGTERM, then finishes what it has begun.
+ * until SIGINT, SIGTERM or `murmur drain`, then finishes what it has begun.
  */
 export async function up(paths: string[], options: UpOptions): Promise<void> {
   const running = new Running()
@@ -61,7 +61,8 @@ export async function up(paths: string[], options: UpOptions): Promise<void> {
     const view = options.json ? undefined : await import("./view.js")
     const closeView = view?.startView(started.bus, process.stdout, { since, ...viewOptions(started, options) })
     if (closeView !== undefined) running.add("view", closeView)
-    if (!stopping.aborted) await once(stopping, "abort")
+    const ending = AbortSignal.any([stopping, started.node.leaving])
+    if (!ending.aborted) await once(ending, "abort")
   } finally {
     await running.stop((what, error) => {
       process.stderr.write(`murmur: cannot stop the ${what}: ${String(error)}\n`)

@@ -54,6 +54,8 @@ export const PresenceRecord = z.object({
   version: z.string(),
   since: z.string(),
   http: z.string().nullable(),
+  /** It has seen that an operator wants it to leave. */
+  draining: z.boolean().default(false),
   agents: z.array(PresentAgent),
   sources: z.array(z.object({ name: z.string(), state: z.enum(["running", "restarting", "done"]) })),
   /** Revision of the route table that it has applied. */
@@ -66,7 +68,7 @@ export interface MeshBuckets {
   readonly catalogue: Bucket
   readonly presence: Bucket
   readonly routes: Bucket
-  /** What an operator has decided: `pause.<agent>`, `inbox.<agent>`, `wake.<agent>`. */
+  /** What an operator has decided: `pause.<agent>`, `inbox.<agent>`, `wake.<agent>`, `drain.<node>`. */
   readonly settings: Bucket
   readonly sources: Bucket
 }

@@ -20,6 +20,7 @@ import type { Log, Telemetry } from "../telemetry/ports.js"
 import { type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
 import { agentRecord, recordInCatalogue, sourceRecord } from "./catalogue.js"
 import { deployConsumers } from "./deploy.js"
+import { drainKey, drainMeaning } from "./drain-wish.js"
 import { SourceHost } from "./source-host.js"
 import { VERSION } from "./version.js"
 
@@ -71,6 +72,9 @@ export class MurmurNode {
   #plainTable = RouteTable.from([])
   #presenceTimer: NodeJS.Timeout | undefined
   #http: string | null = null
+  /** An operator makes it leave. */
+  #draining = false
+  #stopped: Promise<void> | undefined
 
   private constructor(
     private readonly options: NodeOptions,
@@ -118,6 +122,11 @@ export class MurmurNode {
 
   get bus(): Bus {
     return this.options.bus
+  }
+
+  /** Aborted when it begins to stop: somebody called {@link stop}, or an operator drains it. */
+  get leaving(): AbortSignal {
+    return this.#stopping.signal
   }
 
   /** The agents that it hosts. */
@@ -177,17 +186,25 @@ export class MurmurNode {
   }
 
   /**
-   * Stops: no new work, what runs is finished within the grace period, the rest is left to whoever takes over.
+   * Stops: no new work, what runs is finished within the grace period, the rest is left to whoever takes over. Called
+   * again, or while it is drained, it resolves when that is done.
    *
    * @param graceMs default 25_000
    */
-  async stop(graceMs = GRACE_MS): Promise<void> {
-    if (this.#stopping.signal.aborted) return
+  stop(graceMs = GRACE_MS): Promise<void> {
+    this.#stopped ??= this.#stop(graceMs)
+    return this.#stopped
+  }
+
+  async #stop(graceMs: number): Promise<void> {
     this.#stopping.abort()
     clearInterval(this.#presenceTimer)
     await Promise.all(this.sources.map((source) => source.stop(graceMs)))
     await Promise.all(this.hosts.map((host) => host.stop(graceMs)))
-    if (this.options.bus.connected) await this.buckets.presence.delete(this.id).catch(() => {})
+    if (!this.options.bus.connected) return
+    // in this order: whoever sees it gone knows by the wish whether it was drained
+    if (this.#draining) await this.buckets.settings.delete(drainKey(this.id)).catch(() => {})
+    await this.buckets.presence.delete(this.id).catch(() => {})
   }
 
   async #replaceSources(sources: readonly SourceDefinition[]): Promise<void> {
@@ -260,7 +277,7 @@ export class MurmurNode {
       try {
         for await (const change of this.buckets.settings.watch({ signal })) {
           if ("synced" in change) synced()
-          else this.#applySetting(change.key, change.value)
+          else this.#applySetting(change)
         }
       } catch (error) {
         this.#log.warn({ error: ensureError(error) }, "lost sight of the settings; trying again")
@@ -270,7 +287,8 @@ export class MurmurNode {
     synced()
   }
 
-  #applySetting(key: string, value: unknown): void {
+  #applySetting(change: { readonly key: string; readonly value: unknown }): void {
+    const { key, value } = change
     const [kind, agent = ""] = key.split(".")
     if (kind === "pause") {
       if (value === undefined) this.#paused.delete(agent)
@@ -282,6 +300,24 @@ export class MurmurNode {
       const host = this.#hosts.get(agent)
       if (host !== undefined) openInbox(host)
     } else if (kind === "wake" && value !== undefined) this.#onWake(agent, JSON.stringify(value))
+    else if (kind === "drain") {
+      this.#onDrain(drainMeaning(change, { id: this.id, since: this.#since })).catch((error) =>
+        this.#log.error({ error }, "cannot leave in good order"),
+      )
+    }
+  }
+
+  async #onDrain(meaning: ReturnType<typeof drainMeaning>): Promise<void> {
+    const { settings } = this.buckets
+    if (meaning === "none" || this.#draining) return
+    if (meaning === "old") return settings.delete(drainKey(this.id)).catch(() => {}) // an earlier process did not live to do it
+    // seen late, it may have been taken back meanwhile; when nobody can say, it stands
+    const stands = await settings.get(drainKey(this.id)).catch(() => "unknown")
+    if (stands === undefined || this.#draining) return
+    this.#draining = true
+    this.#log.info({ node: this.id }, "an operator drains this node")
+    await this.#announce()
+    await this.stop()
   }
 
   /** An operator has resumed an agent. What was said before is seen again when the settings are. */
@@ -309,6 +345,7 @@ export class MurmurNode {
       version: VERSION,
       since: this.#since,
       http: this.#http,
+      draining: this.#draining,
       routesRevision: this.routes.live.revision,
       agents: this.hosts.map((host) => ({
         name: host.agent.name,
