@@ -4,9 +4,11 @@ import { derivedId } from "../bus/ids.js"
 import type { Publisher } from "../bus/publisher.js"
 import type { MeshNames } from "../bus/subjects.js"
 import { errorCode } from "../errors.js"
+import { GuardTripped } from "./guards/guard-tripped.js"
 
 /** Why an event was given up. */
-export type DeadReason = "malformed" | "schema" | "loop" | "failed" | "terminal"
+const DeadReason = z.enum(["malformed", "schema", "loop", "budget", "failed", "terminal", "died"])
+export type DeadReason = z.infer<typeof DeadReason>
 
 /** One attempt at a step that failed. */
 export interface Attempt {
@@ -19,12 +21,22 @@ export interface Attempt {
 
 const Issue = z.object({ path: z.string(), message: z.string() })
 
+const Tripped = z.object({
+  guard: z.string(),
+  /** Id of the root event of the tree. */
+  root: z.string(),
+  limit: z.number(),
+  used: z.number(),
+  agent: z.string(),
+  path: z.array(z.string()),
+})
+
 /** A dead letter as it is stored: the whole event and the whole reason. */
 export const DeadLetter = z.object({
   /** The same for each time that this agent gives this event up. */
   id: z.string(),
   agent: z.string(),
-  reason: z.enum(["malformed", "schema", "loop", "failed", "terminal"]),
+  reason: DeadReason,
   at: z.string(),
   /** The event in the CloudEvents JSON format, with producer and sequence; its data is missing when it could not be read. */
   event: z.looseObject({
@@ -44,6 +56,8 @@ export const DeadLetter = z.object({
     issues: z.array(Issue).optional(),
     stack: z.string().optional(),
   }),
+  /** What a guard saw, when one stopped the step. */
+  guard: Tripped.optional(),
   attempts: z.array(z.object({ at: z.string(), durationMs: z.number(), code: z.string(), message: z.string() })),
   traceId: z.string().nullable(),
 })
@@ -117,6 +131,7 @@ export class DeadLetterWriter {
         .slice(-ATTEMPTS_MAX)
         .map((attempt) => ({ ...attempt, message: this.#text(attempt.message) })),
       traceId: given.traceparent?.split("-")[1] ?? null,
+      ...(given.error instanceof GuardTripped && { guard: { ...given.error.trip, path: [...given.error.trip.path] } }),
       ...(given.raw && { raw: Buffer.from(given.raw.subarray(0, RAW_BYTES_MAX)).toString("base64") }),
     }
   }

@@ -25,6 +25,8 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
   "murmur.step.retries": "Attempts of steps that failed and will be tried again",
   "murmur.dead_letters": "Events given up, by reason",
   "murmur.agent.quarantines": "Times that an agent was quarantined since it failed again and again",
+  "murmur.guard.trips": "Steps that a guard stopped, by guard",
+  "murmur.guard.warnings": "Agents that were triggered by their own descendants again and again, once a root event",
   "murmur.window.late": "Events that came after their window had closed",
   "murmur.source.errors": "Failures of sources",
   "murmur.http.rejected": "HTTP requests refused, by reason",

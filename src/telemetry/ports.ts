@@ -60,6 +60,8 @@ export type CounterName =
   | "murmur.step.retries"
   | "murmur.dead_letters"
   | "murmur.agent.quarantines"
+  | "murmur.guard.trips"
+  | "murmur.guard.warnings"
   | "murmur.window.late"
   | "murmur.source.errors"
   | "murmur.http.rejected"

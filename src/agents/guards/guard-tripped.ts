@@ -1,0 +1,72 @@
+import { TerminalError } from "../../errors.js"
+
+/** What a guard watches: the depth of a causal tree, cycles in it, or a kind of its budget (`events`, `steps`, ...). */
+export type GuardName = "hops" | "cycles" | (string & {})
+
+/** A guard that stopped a step, and what it saw. */
+export interface Trip {
+  readonly guard: GuardName
+  /** Id of the root event of the tree. */
+  readonly root: string
+  /** What was allowed. */
+  readonly limit: number
+  /** What was found, this step included. */
+  readonly used: number
+  /** The agent whose step was stopped. */
+  readonly agent: string
+  /** The agents that led to it, oldest first. */
+  readonly path: readonly string[]
+}
+
+const DRAWN_MAX = 12
+
+/**
+ * A step that may not run, or whose outputs may not be published. Its event goes to the dead letters, from where it can
+ * go on when somebody grants the tree more.
+ */
+export class GuardTripped extends TerminalError {
+  constructor(
+    eventId: string,
+    readonly trip: Trip,
+  ) {
+    super(`${saying(eventId, trip)} (${drawPath(trip)}). ${whatToDo(trip)}`, {
+      code: codeOf(trip.guard),
+      details: { ...trip },
+    })
+  }
+
+  /** Why the event is given up. */
+  get reason(): "loop" | "budget" {
+    return isLoopGuard(this.trip.guard) ? "loop" : "budget"
+  }
+}
+
+/** Whether a guard watches the shape of a tree, and not its size. */
+export function isLoopGuard(guard: GuardName): boolean {
+  return guard === "hops" || guard === "cycles"
+}
+
+/** The path as people read it: `ping -> pong -> ping`. Of a long one the end. */
+export function drawPath({ path, agent }: Pick<Trip, "path" | "agent">): string {
+  const names = [...path, agent]
+  const drawn = names.slice(-DRAWN_MAX).join(" -> ")
+  return names.length > DRAWN_MAX ? `... -> ${drawn}` : drawn
+}
+
+function codeOf(guard: GuardName): string {
+  if (guard === "hops") return "HOPS_EXCEEDED"
+  return guard === "cycles" ? "CYCLE" : `BUDGET_${guard.toUpperCase()}`
+}
+
+function saying(eventId: string, { guard, agent, limit, used, root }: Trip): string {
+  if (guard === "hops") return `Event ${eventId} is ${used} hops deep, "${agent}" takes at most ${limit}`
+  if (guard === "cycles") {
+    return `"${agent}" was triggered by its own descendants ${used} times on the way to event ${eventId}, at most ${limit} are taken`
+  }
+  return `"${agent}" cannot go on with event ${eventId}: what descends from ${root} may use ${limit} ${guard}, and this would be ${used}`
+}
+
+function whatToDo({ guard, root }: Trip): string {
+  const why = isLoopGuard(guard) ? "Do these agents trigger one another?" : "Does something multiply here?"
+  return `${why} If it is meant to be so: murmur guard resume ${root}`
+}

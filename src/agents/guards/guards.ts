@@ -1,0 +1,116 @@
+import type { MurmurEvent } from "../../bus/event.js"
+import { derivedId } from "../../bus/ids.js"
+import { Announcer } from "./announcer.js"
+import { Budget, type Excess } from "./budget.js"
+import { GuardTripped, type Trip } from "./guard-tripped.js"
+import type { GuardPorts } from "./ports.js"
+
+/** What the guards have to know of an agent. */
+export interface GuardedAgent {
+  readonly name: string
+  readonly hopsMax: number
+  readonly cyclesWarn: number
+  readonly cyclesMax: number
+}
+
+/** The guards as one agent's steps meet them. Both answer with nothing where there is nothing to wait for. */
+export interface StepGuards {
+  /**
+   * Asked before the handler of an event runs for the first time; not for a step that is committed already.
+   *
+   * @throws GuardTripped (as a rejection) when the step may not run
+   */
+  admit(event: MurmurEvent): Promise<void> | undefined
+  /**
+   * Asked before the outputs of a step are committed and published.
+   *
+   * @param count how many there are
+   * @throws GuardTripped (as a rejection) when they may not be
+   */
+  reserveOutputs(event: MurmurEvent, count: number): Promise<void> | undefined
+}
+
+/**
+ * The guards of a node: they stop what multiplies without end, be it deep, in circles or wide, and nothing else. A step
+ * that may go on costs a few comparisons; only trees that have grown ask the mesh.
+ */
+export class Guards {
+  readonly #budget: Budget
+  readonly #announcer: Announcer
+
+  constructor(private readonly ports: GuardPorts) {
+    this.#budget = new Budget(ports)
+    this.#announcer = new Announcer(ports)
+  }
+
+  /** The guards of one agent. Budgets are shared by all agents of the node. */
+  of(agent: GuardedAgent): StepGuards {
+    return new AgentGuards(agent, this.ports, this.#budget, this.#announcer)
+  }
+}
+
+class AgentGuards implements StepGuards {
+  constructor(
+    private readonly agent: GuardedAgent,
+    private readonly ports: GuardPorts,
+    private readonly budget: Budget,
+    private readonly announcer: Announcer,
+  ) {}
+
+  admit(event: MurmurEvent): Promise<void> | undefined {
+    const { hopsMax, cyclesWarn, cyclesMax } = this.agent
+    const cycles = cyclesOf(this.agent.name, event)
+    if (cycles >= cyclesWarn) this.#warn(event, cycles)
+    if (event.hops > hopsMax || cycles > cyclesMax) return this.#admitDeep(event, cycles)
+    return this.#reserveStep(event)
+  }
+
+  reserveOutputs(event: MurmurEvent, count: number): Promise<void> | undefined {
+    return count === 0 ? undefined : this.#reserve(event, "events", count)
+  }
+
+  /** Beyond a limit of the agent: an operator may have granted this tree more. */
+  async #admitDeep(event: MurmurEvent, cycles: number): Promise<void> {
+    const grant = await this.ports.records.grantOf(event.correlationid)
+    const hopsMax = this.agent.hopsMax + (grant?.hops ?? 0)
+    if (event.hops > hopsMax) await this.#trip(event, "hops", { limit: hopsMax, used: event.hops })
+    const cyclesMax = this.agent.cyclesMax + (grant?.cycles ?? 0)
+    if (cycles > cyclesMax) await this.#trip(event, "cycles", { limit: cyclesMax, used: cycles })
+    await this.#reserveStep(event)
+  }
+
+  /** The steps on the root itself are not counted: there are as many as agents react to it, and nothing has multiplied. */
+  #reserveStep(event: MurmurEvent): Promise<void> | undefined {
+    return event.hops === 0 ? undefined : this.#reserve(event, "steps", 1)
+  }
+
+  #reserve(event: MurmurEvent, kind: string, amount: number): Promise<void> | undefined {
+    const root = event.correlationid
+    // by its place in the stream, too: a dead letter that is tried again has another, and pays anew
+    const id = (): string => derivedId("reserve", kind, this.agent.name, event.id, event.seq, amount)
+    const reserved = this.budget.reserve({ root, kind, amount, id })
+    return reserved?.then((excess) => (excess === undefined ? undefined : this.#trip(event, kind, excess)))
+  }
+
+  async #trip(event: MurmurEvent, guard: string, excess: Excess): Promise<never> {
+    const trip = { ...this.#seen(event), guard, ...excess }
+    await this.announcer.tripped(trip, event)
+    throw new GuardTripped(event.id, trip)
+  }
+
+  #warn(event: MurmurEvent, cycles: number): void {
+    const { cyclesMax } = this.agent
+    this.announcer.warned({ ...this.#seen(event), guard: "cycles", limit: cyclesMax, used: cycles }, event)
+  }
+
+  #seen({ correlationid, path }: MurmurEvent): Pick<Trip, "root" | "agent" | "path"> {
+    return { root: correlationid, agent: this.agent.name, path }
+  }
+}
+
+/** How often an agent has been triggered by its own descendants, if this event triggers it. */
+export function cyclesOf(agent: string, { path }: Pick<MurmurEvent, "path">): number {
+  let cycles = 0
+  for (const name of path) if (name === agent) cycles += 1
+  return cycles
+}

@@ -1,0 +1,57 @@
+import type { CounterName, CounterPort } from "../../bus/counters.js"
+import type { EventDraft } from "../../bus/event.js"
+import { noTelemetry } from "../../telemetry/ports.js"
+import { Guards } from "./guards.js"
+import { BudgetLimits } from "./limits.js"
+import type { Grant, GuardPorts, GuardRecords } from "./ports.js"
+
+/** Counters in memory, for one process. */
+export class MemoryCounters implements CounterPort {
+  readonly #totals = new Map<string, number>()
+  readonly #ids = new Set<string>()
+
+  async add(counter: CounterName, amount: number, id: string): Promise<number> {
+    const name = nameOf(counter)
+    const before = this.#totals.get(name) ?? 0
+    if (this.#ids.has(id)) return before
+    this.#ids.add(id)
+    this.#totals.set(name, before + amount)
+    return before + amount
+  }
+
+  async total(counter: CounterName): Promise<number> {
+    return this.#totals.get(nameOf(counter)) ?? 0
+  }
+}
+
+const nameOf = ({ root, kind }: CounterName): string => `${kind} of ${root}`
+
+/** What guards remember, in memory. */
+export class MemoryRecords implements GuardRecords {
+  readonly grants = new Map<string, Grant>()
+  readonly #announced = new Set<string>()
+
+  async grantOf(root: string): Promise<Grant | undefined> {
+    return this.grants.get(root)
+  }
+
+  async wasAnnounced(id: string): Promise<boolean> {
+    return this.#announced.has(id)
+  }
+
+  async setAnnounced(id: string): Promise<void> {
+    this.#announced.add(id)
+  }
+}
+
+/** Guards that stand on nothing but memory: for tests of agents, and for models of the mesh. */
+export function memoryGuards(ports: Partial<GuardPorts> = {}): Guards {
+  return new Guards({
+    counters: new MemoryCounters(),
+    records: new MemoryRecords(),
+    limits: new BudgetLimits(),
+    publish: async (_draft: EventDraft) => {},
+    telemetry: noTelemetry,
+    ...ports,
+  })
+}
