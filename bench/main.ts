@@ -4,12 +4,17 @@ import { BINARY_VARIABLE } from "../test/support/binary.js"
 import { startTestServer, type TestServer } from "../test/support/nats-server.js"
 import { measureBullmq } from "./measures/bullmq.js"
 import { measureCliStart } from "./measures/cli-start.js"
+import { measureDuplicates } from "./measures/duplicates.js"
 import { measureFanOut } from "./measures/fan-out.js"
+import { measureFold } from "./measures/fold.js"
 import { type Latency, measureLatency } from "./measures/latency.js"
 import { measureMemory } from "./measures/memory.js"
 import { profileVariant } from "./measures/profile.js"
+import { measureRecovery } from "./measures/recovery.js"
 import { measureRoutes } from "./measures/routes.js"
+import { type Calls, measureCalls, measureState } from "./measures/state.js"
 import { measureThroughput, type Throughput } from "./measures/throughput.js"
+import { VARIANTS } from "./measures/variants.js"
 import { aimsOf } from "./report/aims.js"
 import { renderMarkdown } from "./report/markdown.js"
 import type { Results, Sync } from "./report/results.js"
@@ -43,6 +48,8 @@ async function main(wanted: BenchOptions): Promise<void> {
       ...plain,
       throughput: { default: plain.throughput, always: always.throughput },
       latency: { default: plain.latency, always: always.latency },
+      state: { default: plain.state, always: always.state },
+      calls: { default: plain.calls, always: always.calls },
       bullmq,
     })
   } finally {
@@ -53,7 +60,15 @@ async function main(wanted: BenchOptions): Promise<void> {
 interface BothSyncs {
   readonly throughput: Throughput | undefined
   readonly latency: Latency | undefined
+  readonly state: Throughput | undefined
+  readonly calls: Calls | undefined
 }
+
+const RATIOS = [
+  ["c", "a"],
+  ["c", "b"],
+  ["d", "a"],
+] as const
 
 async function measureBothSyncs(
   wanted: BenchOptions,
@@ -66,26 +81,49 @@ async function measureBothSyncs(
     sync === "default" ? { events: 22_000, warmup: 7_000, rounds: 4 } : { events: 3_600, warmup: 1_200, rounds: 3 }
   const rounds = load.rounds * (wanted.long ? 3 : 1)
   const throughput = await part(wanted, "throughput", `sync ${sync}`, () =>
-    measureThroughput({ url, serverPid, otlpUrl, ...load, rounds, say }),
+    measureThroughput({ url, serverPid, otlpUrl, variants: VARIANTS, ratios: RATIOS, ...load, rounds, say }),
   )
   const variants = wanted.long || sync === "default" ? (["c", "d"] as const) : (["c"] as const)
   const latency = await part(wanted, "latency", `sync ${sync}`, () =>
     measureLatency({ url, otlpUrl, variants, rounds: wanted.long ? 7 : 3, rate: 200, samples: 400, say }),
   )
-  return { throughput, latency }
+  const state = await part(wanted, "state", `sync ${sync}`, () =>
+    measureState({ url, serverPid, ...stateLoad(sync), rounds, say }),
+  )
+  const calls = await part(wanted, "calls", `sync ${sync}`, () =>
+    measureCalls({ url, serverPid, ...callLoad(sync), rounds: wanted.long ? 6 : 2, say }),
+  )
+  return { throughput, latency, state, calls }
 }
+
+/** Steps with a commit and an output each. */
+function stateLoad(sync: Sync): { events: number; warmup: number } {
+  return sync === "default" ? { events: 14_000, warmup: 5_000 } : { events: 2_400, warmup: 800 }
+}
+
+/** Steps of 20 calls each. */
+function callLoad(sync: Sync): { events: number; warmup: number } {
+  return sync === "default" ? { events: 400, warmup: 150 } : { events: 120, warmup: 40 }
+}
+
+type Once = "fanOut" | "fold" | "recovery" | "duplicates" | "cli" | "memory" | "routes" | "profile"
 
 /** What is measured once, on the server with its default sync, and what is measured with both. */
 async function measurePlain(
   wanted: BenchOptions,
   server: TestServer,
   otlpUrl: string,
-): Promise<BothSyncs & Pick<Results, "fanOut" | "cli" | "memory" | "routes" | "profile">> {
+): Promise<BothSyncs & Pick<Results, Once>> {
   const { url } = server
   const { long } = wanted
   const both = await measureBothSyncs(wanted, server, otlpUrl, "default")
   const fanOut = await part(wanted, "fan-out", "", () =>
     measureFanOut({ url, rounds: long ? 5 : 2, events: 2_400, say }),
+  )
+  const fold = await part(wanted, "fold", "", () => measureFold({ url, commits: 10_000, runs: long ? 15 : 6, say }))
+  const recovery = await part(wanted, "recovery", "", () => measureRecovery({ url, runs: long ? 20 : 4, say }))
+  const duplicates = await part(wanted, "duplicates", "", () =>
+    measureDuplicates({ url, serverPort: server.port, faults: long ? 50_000 : 10_000, say }),
   )
   const cli = await part(wanted, "cli", "", () => measureCliStart({ url, runs: long ? 60 : 20, say }))
   const memory = await part(wanted, "memory", "", () =>
@@ -93,10 +131,10 @@ async function measurePlain(
   )
   const routes = await part(wanted, "routes", "", () => measureRoutes([10, 10_000], long ? 5 : 3, 50))
   const profile = await part(wanted, "profile", "", async () => {
-    const spotsOf = (variant: "c" | "d") => profileVariant(variant, { url, otlpUrl, events: 30_000, count: 15 })
-    return { c: await spotsOf("c"), d: await spotsOf("d") }
+    const spotsOf = (variant: "c" | "d" | "f") => profileVariant(variant, { url, otlpUrl, events: 30_000, count: 15 })
+    return { c: await spotsOf("c"), d: await spotsOf("d"), f: await spotsOf("f") }
   })
-  return { ...both, fanOut, cli, memory, routes, profile: profile ?? {} }
+  return { ...both, fanOut, fold, recovery, duplicates, cli, memory, routes, profile: profile ?? {} }
 }
 
 async function withServer<T>(sync: Sync, work: (server: TestServer) => Promise<T>): Promise<T> {

@@ -1,11 +1,20 @@
 import { startAgents } from "../loops/agent.js"
 import { startBare } from "../loops/bare.js"
+import { startCalls, startFenced } from "../loops/fenced.js"
 import type { LoopResult, LoopTask } from "../loops/loop.js"
 import { startMultiplexer } from "../loops/multiplexer.js"
 import { readTask, tell, untilStopped } from "../support/parent.js"
 
 /** Runs one loop. Tells `{ready}` when it serves, a {@link LoopResult} when it has handled the last event. */
-const LOOPS = { bare: startBare, multiplexer: startMultiplexer, agent: startAgents }
+const LOOPS = {
+  bare: startBare,
+  multiplexer: startMultiplexer,
+  agent: startAgents,
+  fenced: startFenced,
+  state: startAgents,
+  calls: startCalls,
+  journal: startAgents,
+}
 
 const task = await readTask<LoopTask>()
 const stopped = untilStopped()

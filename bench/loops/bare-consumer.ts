@@ -50,24 +50,39 @@ export async function consumeOrders(
 
 const decoder = new TextDecoder()
 
-/** One result as bytes, of the same content as a murmur agent's: a CloudEvent in structured mode. */
-export function answer(task: LoopTask, data: Uint8Array): { subject: string; id: string; payload: string } {
-  const order = JSON.parse(decoder.decode(data)) as { id: string; correlationid: string; data: OrderData }
-  const confirmation: ConfirmationData = confirm(order.data)
+/** One result, of the same content as a murmur agent's: a CloudEvent in structured mode. */
+export interface Answer {
+  readonly subject: string
+  readonly id: string
+  readonly payload: string
+  /** The payload as it was before it became text. */
+  readonly event: object
+  readonly data: ConfirmationData
+  /** The order's id and key. */
+  readonly cause: string
+  readonly customer: string
+}
+
+/** Reads an order and answers it. */
+export function answer(task: LoopTask, bytes: Uint8Array): Answer {
+  const order = JSON.parse(decoder.decode(bytes)) as { id: string; correlationid: string; data: OrderData }
+  const data = confirm(order.data)
+  const { customer } = data
   const id = `${order.id}-${task.name}`
-  const payload = JSON.stringify({
+  const event = {
     specversion: "1.0",
     id,
     source: `/murmur/${task.mesh}/${task.name}`,
     type: "bench.confirmation",
     time: new Date().toISOString(),
     datacontenttype: "application/json",
-    data: confirmation,
+    data,
     correlationid: order.correlationid,
     hops: 1,
     trust: "internal",
-    subject: confirmation.customer,
+    subject: customer,
     causationid: order.id,
-  })
-  return { subject: `${task.mesh}.ev.${task.name}.${confirmation.customer}.bench.confirmation`, id, payload }
+  }
+  const subject = `${task.mesh}.ev.${task.name}.${customer}.bench.confirmation`
+  return { subject, id, payload: JSON.stringify(event), event, data, cause: order.id, customer }
 }

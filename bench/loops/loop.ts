@@ -1,6 +1,6 @@
 /** What a loop is told. */
 export interface LoopTask {
-  readonly variant: "bare" | "multiplexer" | "agent"
+  readonly variant: "bare" | "multiplexer" | "agent" | "fenced" | "state" | "calls" | "journal"
   readonly url: string
   readonly mesh: string
   /** Unique for the run: the name of its consumer and the producer of its results. */
@@ -13,6 +13,8 @@ export interface LoopTask {
   readonly warmup: number
   /** Of the variant `agent`: how many agents react to each event. */
   readonly agents: number
+  /** Of the variants `calls` and `journal`: how many calls a step makes, one after the other. */
+  readonly calls: number
 }
 
 /** What a loop measured. */

@@ -1,8 +1,8 @@
-import type { LoopResult } from "../loops/loop.js"
+import type { LoopResult, LoopTask } from "../loops/loop.js"
 import { cpuMsOf } from "../support/cpu.js"
 import { createMesh } from "../support/mesh.js"
 import { ratio, type Spread, spread } from "../support/stats.js"
-import { startVariant, VARIANTS, type Variant } from "./variants.js"
+import { startVariant, type Variant } from "./variants.js"
 
 export interface ThroughputOptions {
   readonly url: string
@@ -12,7 +12,11 @@ export interface ThroughputOptions {
   readonly rounds: number
   readonly events: number
   readonly warmup: number
-  readonly variants?: readonly Variant[]
+  readonly variants: readonly Variant[]
+  /** Which rates are compared, as `c/a`. */
+  readonly ratios: readonly (readonly [Variant, Variant])[]
+  /** More of the loops' task. */
+  readonly task?: Partial<LoopTask>
   readonly say: (line: string) => void
 }
 
@@ -41,7 +45,7 @@ interface Run {
 
 /** Runs the variants in turns on one server: what disturbs the machine disturbs them alike. */
 export async function measureThroughput(options: ThroughputOptions): Promise<Throughput> {
-  const variants = options.variants ?? VARIANTS
+  const { variants } = options
   const runs = new Map<Variant, Run[]>(variants.map((variant) => [variant, []]))
   for (let round = 1; round <= options.rounds; round++) {
     for (const variant of variants) {
@@ -67,7 +71,7 @@ export async function measureThroughput(options: ThroughputOptions): Promise<Thr
         },
       ]),
     ),
-    ratios: { "c/a": compare("c", "a"), "c/b": compare("c", "b"), "d/a": compare("d", "a") },
+    ratios: Object.fromEntries(options.ratios.map(([one, other]) => [`${one}/${other}`, compare(one, other)])),
   }
 }
 
@@ -75,7 +79,7 @@ async function runOnce(variant: Variant, options: ThroughputOptions): Promise<Ru
   const { url, otlpUrl, events, warmup, serverPid } = options
   const mesh = await createMesh(url, events)
   const serverBefore = cpuMsOf(serverPid) ?? Number.NaN
-  const child = startVariant(variant, { url, mesh: mesh.name, events, warmup }, { otlpUrl })
+  const child = startVariant(variant, { url, mesh: mesh.name, events, warmup, ...options.task }, { otlpUrl })
   try {
     await child.next() // ready
     const result = await child.next<LoopResult>()

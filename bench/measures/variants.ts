@@ -3,19 +3,36 @@ import { type Child, startChild } from "../support/child.js"
 
 /** The four ways to do one job. */
 export const VARIANTS = ["a", "b", "c", "d"] as const
-export type Variant = (typeof VARIANTS)[number]
+/** The two ways to do it in sessions. */
+export const STATE_VARIANTS = ["e", "f"] as const
+/** The two ways to do it in steps of several journaled calls. */
+export const CALL_VARIANTS = ["g", "h"] as const
+export type Variant = (typeof VARIANTS | typeof STATE_VARIANTS | typeof CALL_VARIANTS)[number]
 
 export const VARIANT_NAMES: Readonly<Record<Variant, string>> = {
   a: "bare client, stock `js.publish`",
   b: "bare client, ack multiplexer",
   c: "murmur agent, traces off",
   d: "murmur agent, traces at 100 %",
+  e: "bare client, fenced append and publish",
+  f: "murmur agent with state",
+  g: "bare client, a fenced append a call",
+  h: "murmur agent, `ctx.run`",
 }
 
 /** How many events are in work at a time: murmur's default, and so for all. */
 export const INFLIGHT = 64
 
-const LOOP_OF = { a: "bare", b: "multiplexer", c: "agent", d: "agent" } as const
+const LOOP_OF = {
+  a: "bare",
+  b: "multiplexer",
+  c: "agent",
+  d: "agent",
+  e: "fenced",
+  f: "state",
+  g: "calls",
+  h: "journal",
+} as const
 
 let runs = 0
 
@@ -33,6 +50,7 @@ export function startVariant(
     events: 0,
     warmup: 0,
     agents: 1,
+    calls: 0,
     ...task,
   }
   const env =

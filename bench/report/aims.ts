@@ -13,7 +13,8 @@ export interface Aim {
 }
 
 /** The aims that these results can say something about. */
-export function aimsOf({ throughput, latency, memory, cli, routes }: Results): Aim[] {
+export function aimsOf(results: Results): Aim[] {
+  const { throughput, latency, memory, cli, routes } = results
   const { default: plain, always } = throughput
   const idle = memory?.handle.map(({ keys, heapBytes }) =>
     aim(`kB of heap per idle session, ${keys} keys`, { atMost: 0.3 }, heapBytes / 1_000),
@@ -28,6 +29,7 @@ export function aimsOf({ throughput, latency, memory, cli, routes }: Results): A
     aim("(c) / (b), events/s, sync always", { atLeast: 0.9 }, always?.ratios["c/b"]),
     aim("(c) / (a), p99 latency, default sync", { atMost: 1.5 }, latency.default?.p99Ratios["c/a"]),
     aim("(c) / (a), p99 latency, sync always", { atMost: 1.5 }, latency.always?.p99Ratios["c/a"]),
+    ...durableAims(results),
     ...(idle ?? []),
     aim("`murmur --help`, times bare Node", { atMost: 1.3 }, cli?.commands["murmur --help"]?.timesNode),
     aim("`murmur publish`, times bare Node", { atMost: 2.5 }, cli?.commands["murmur publish"]?.timesNode),
@@ -41,6 +43,23 @@ export function aimsOf({ throughput, latency, memory, cli, routes }: Results): A
           ),
         ]),
   ].filter((one) => one !== undefined)
+}
+
+/** What steps of sessions are to hold. */
+function durableAims({ state, fold, recovery, duplicates: twice }: Results): (Aim | undefined)[] {
+  const beyond = recovery && (recovery.killed.max - recovery.priorityTimeoutMs) / 1_000
+  const again = twice && twice.commits + twice.outputs + twice.calls + twice.lost
+  return [
+    aim("(f) / (e), steps/s, default sync", { atLeast: 0.7 }, state.default?.ratios["f/e"]),
+    aim("(f) / (e), steps/s, sync always", { atLeast: 0.7 }, state.always?.ratios["f/e"]),
+    aim(`s to show a session of ${fold?.commits} commits as of the middle`, { atMost: 1 }, seconds(fold?.whole.view)),
+    aim("slowest recovery after SIGKILL, s beyond the priority timeout", { atMost: 2 }, beyond),
+    aim("commits, outputs and calls that were made twice, or lost, under faults", { atMost: 0 }, again),
+  ]
+}
+
+function seconds(ms: Spread | undefined): Spread | undefined {
+  return ms && { ...ms, median: ms.median / 1_000, min: ms.min / 1_000, max: ms.max / 1_000 }
 }
 
 function aim(

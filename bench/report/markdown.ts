@@ -2,9 +2,10 @@ import type { Latency } from "../measures/latency.js"
 import type { Throughput } from "../measures/throughput.js"
 import { INFLIGHT, VARIANT_NAMES, VARIANTS, type Variant } from "../measures/variants.js"
 import { KEYS } from "../support/mesh.js"
-import type { Spread } from "../support/stats.js"
 import { type Aim, aimsOf } from "./aims.js"
+import { calls, duplicates, fold, recovery, state } from "./durable.js"
 import type { Results, Sync } from "./results.js"
+import { cell, round, section, syncName, table } from "./text.js"
 
 /** The results as a page for people. */
 export function renderMarkdown(results: Results): string {
@@ -13,6 +14,11 @@ export function renderMarkdown(results: Results): string {
     ...aims(aimsOf(results)),
     ...(["default", "always"] as const).flatMap((sync) => throughput(sync, results.throughput[sync])),
     ...(["default", "always"] as const).flatMap((sync) => latency(sync, results.latency[sync])),
+    ...(["default", "always"] as const).flatMap((sync) => state(sync, results.state[sync])),
+    ...(["default", "always"] as const).flatMap((sync) => calls(sync, results.calls[sync])),
+    ...fold(results),
+    ...recovery(results),
+    ...duplicates(results),
     ...fanOut(results),
     ...cli(results),
     ...memory(results),
@@ -198,27 +204,4 @@ function profile({ profile: found }: Results): string[] {
     "",
     ...parts.slice(0, -1),
   ])
-}
-
-const syncName = (sync: Sync): string =>
-  sync === "always" ? "`sync_interval: always` (as murmur ships it)" : "the server's default sync"
-
-function section(title: string, lines: readonly string[]): string[] {
-  return ["", `## ${title}`, "", ...lines]
-}
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`
-  return [line(header), line(header.map(() => "---")), ...rows.map(line)]
-}
-
-function cell(value: Spread, digits?: number): string {
-  return `${round(value.median, digits)} (${round(value.min, digits)} to ${round(value.max, digits)})`
-}
-
-/** Without digits: three that count. */
-function round(value: number, digits?: number): string {
-  if (digits !== undefined)
-    return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })
-  return value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
 }

@@ -1,9 +1,13 @@
 import type { BullmqResult } from "../measures/bullmq.js"
 import type { CliStart } from "../measures/cli-start.js"
+import type { Duplicates } from "../measures/duplicates.js"
 import type { FanOut } from "../measures/fan-out.js"
+import type { Fold } from "../measures/fold.js"
 import type { Latency } from "../measures/latency.js"
 import type { Memory } from "../measures/memory.js"
+import type { Recovery } from "../measures/recovery.js"
 import type { Routes } from "../measures/routes.js"
+import type { Calls } from "../measures/state.js"
 import type { Throughput } from "../measures/throughput.js"
 import type { Variant } from "../measures/variants.js"
 import type { Machine } from "../support/machine.js"
@@ -20,6 +24,12 @@ export interface Results {
   readonly machine: Machine
   readonly throughput: Readonly<Record<Sync, Throughput | undefined>>
   readonly latency: Readonly<Record<Sync, Latency | undefined>>
+  /** Steps of agents with state. */
+  readonly state: Readonly<Record<Sync, Throughput | undefined>>
+  readonly calls: Readonly<Record<Sync, Calls | undefined>>
+  readonly fold: Fold | undefined
+  readonly recovery: Recovery | undefined
+  readonly duplicates: Duplicates | undefined
   readonly fanOut: FanOut | undefined
   readonly cli: CliStart | undefined
   readonly memory: Memory | undefined

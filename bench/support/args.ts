@@ -1,7 +1,20 @@
 import { parseArgs } from "node:util"
 
 /** The parts of the benchmark, in the order in which they run. */
-export const PARTS = ["throughput", "latency", "fan-out", "cli", "memory", "routes", "profile"] as const
+export const PARTS = [
+  "throughput",
+  "latency",
+  "state",
+  "calls",
+  "fan-out",
+  "fold",
+  "recovery",
+  "duplicates",
+  "cli",
+  "memory",
+  "routes",
+  "profile",
+] as const
 export type Part = (typeof PARTS)[number]
 
 export interface BenchOptions {

@@ -10,6 +10,8 @@ export interface Child {
   send(message: object): void
   /** Ends it: asked first, killed after five seconds. */
   stop(): Promise<void>
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>
 }
 
 const running = new Set<ChildProcess>()
@@ -19,7 +21,7 @@ process.once("exit", () => {
 
 /** Starts one of the programs in `children/`. */
 export function startChild(
-  program: "loop" | "otlp-sink" | "memory" | "bullmq",
+  program: "loop" | "otlp-sink" | "memory" | "bullmq" | "fold" | "worker",
   task: object,
   options: { nodeOptions?: readonly string[]; env?: Readonly<Record<string, string>> } = {},
 ): Child {
@@ -68,7 +70,14 @@ export function startChild(
     clearTimeout(timer)
   }
 
-  return { pid: child.pid ?? -1, next, send: (message) => child.send(message), stop }
+  async function kill(): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = once(child, "exit")
+    child.kill("SIGKILL")
+    await gone
+  }
+
+  return { pid: child.pid ?? -1, kill, next, send: (message) => child.send(message), stop }
 }
 
 /** Telemetry is on only where a measure turns it on. */

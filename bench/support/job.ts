@@ -40,3 +40,20 @@ export function orderOf(n: number, keys: number): OrderData {
 export function* orders(count: number, keys: number, time?: string): Generator<EventDraft> {
   for (let n = 0; n < count; n++) yield Order(orderOf(n, keys), time === undefined ? {} : { time })
 }
+
+/** What a session of the job knows: how many orders were confirmed, and for how much. */
+export interface Totals {
+  readonly count: number
+  readonly total: number
+}
+
+/** The state of a session of the job: one entry an order. */
+export const TOTALS = {
+  initial: { count: 0, total: 0 } as Totals,
+  evolve: {
+    Confirmed: ({ count, total }: Totals, data: { readonly n: number; readonly total: number }): Totals => ({
+      count: count + 1,
+      total: Math.round((total + data.total) * 100) / 100,
+    }),
+  },
+}
