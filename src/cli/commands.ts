@@ -38,6 +38,7 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
 export const GROUPS: readonly { readonly name: string; readonly summary: string; readonly standard?: string }[] = [
   { name: "route", summary: "change the live routing table" },
   { name: "dead", summary: "dead letters", standard: "ls" },
+  { name: "guard", summary: "causal trees that a guard has stopped", standard: "ls" },
   { name: "new", summary: "write a new file from a template" },
 ]
 
@@ -197,6 +198,38 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: "delete dead letters",
     options: [...LETTERS, { flags: "--yes", description: "do not ask" }],
     load: async () => (await import("./dead-drop.js")).deadDrop,
+  },
+  {
+    name: "guard ls",
+    summary: "list the causal trees that guards have stopped",
+    load: async () => (await import("./guard-ls.js")).guardLs,
+  },
+  {
+    name: "guard resume",
+    args: "<root>",
+    summary: "let a stopped tree go on: grant it more, send its events back",
+    options: [
+      { flags: "--events <n>", description: "so many events more", parse: wholeNumber("--events", 1) },
+      { flags: "--steps <n>", description: "so many steps more", parse: wholeNumber("--steps", 1) },
+      { flags: "--hops <n>", description: "so many hops deeper", parse: wholeNumber("--hops", 1) },
+      { flags: "--cycles <n>", description: "so many cycles more", parse: wholeNumber("--cycles", 1) },
+    ],
+    examples: [
+      "murmur guard resume 0199f3a2-7c1d-7b40-8a55-0f6f2f6f9c11 --events 5000",
+      "",
+      "Without numbers each guard that stopped the tree allows as much again as it did.",
+    ],
+    load: async () => (await import("./guard-resume.js")).guardResume,
+  },
+  {
+    name: "guard limits",
+    summary: "show or change what all that descends from one event may use",
+    options: [
+      { flags: "--events <n>", description: "events that agents may emit", parse: wholeNumber("--events", 0) },
+      { flags: "--steps <n>", description: "steps on such events", parse: wholeNumber("--steps", 0) },
+      { flags: "--default", description: "back to the defaults (1000 each)" },
+    ],
+    load: async () => (await import("./guard-limits.js")).guardLimits,
   },
   {
     name: "pause",
