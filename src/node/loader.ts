@@ -1,9 +1,11 @@
-import { existsSync, statSync } from "node:fs"
+import { hash } from "node:crypto"
+import { existsSync, readFileSync, statSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { dirname, join, resolve, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { createJiti } from "jiti"
 import { type AgentDefinition, isAgent } from "../agents/define-agent.js"
+import { type AgentOrigin, setOrigin } from "../agents/isolation/origin.js"
 import { ensureError, MurmurError } from "../errors.js"
 import { isSource, type SourceDefinition } from "../sources/source.js"
 import { suppliedModules } from "../supplied.js"
@@ -48,8 +50,10 @@ export class Loader {
     const agents = new Set<AgentDefinition>()
     const sources = new Set<SourceDefinition>()
     for (const file of files) {
+      const origin = originOf(file)
       for (const value of await exportsOf(jiti, file)) {
         if (isAgent(value)) agents.add(value)
+        if (isAgent(value)) setOrigin(value, origin)
         else if (isSource(value)) sources.add(value)
       }
     }
@@ -82,9 +86,7 @@ export class Loader {
   }
 
   async #loader(): Promise<ReturnType<typeof createJiti>> {
-    if (this.#jiti !== undefined) return this.#jiti
-    const [{ createJiti }, virtualModules] = await Promise.all([import("jiti"), suppliedModules()])
-    this.#jiti = createJiti(import.meta.url, { virtualModules, interopDefault: false })
+    this.#jiti ??= await makeJiti()
     return this.#jiti
   }
 
@@ -96,6 +98,39 @@ export class Loader {
       if (ours) delete jiti.cache[file]
     }
   }
+}
+
+async function makeJiti(): Promise<ReturnType<typeof createJiti>> {
+  const [{ createJiti }, virtualModules] = await Promise.all([import("jiti"), suppliedModules()])
+  return createJiti(import.meta.url, { virtualModules, interopDefault: false })
+}
+
+/** What a worker needs to load an agent of this file once more. */
+function originOf(file: string): AgentOrigin {
+  const program = fileURLToPath(new URL("./isolation-worker.js", import.meta.url))
+  return { file, fingerprint: hash("sha256", readFileSync(file), "base64url"), program }
+}
+
+/**
+ * Loads one agent in a worker, as its node has loaded it.
+ *
+ * @throws MurmurError `AGENT_CHANGED` when the file is not what the node has loaded, `LOAD_FILE`, `AGENT_UNKNOWN`
+ */
+export async function loadAgain(wanted: {
+  agent: string
+  file: string
+  fingerprint: string
+}): Promise<AgentDefinition> {
+  const { agent, file, fingerprint } = wanted
+  if (!existsSync(file) || originOf(file).fingerprint !== fingerprint) {
+    throw new MurmurError(
+      `the file is not what it was when the node loaded it; restart the node, or run it with --watch`,
+      { code: "AGENT_CHANGED", details: { file } },
+    )
+  }
+  const found = (await exportsOf(await makeJiti(), file)).find((value) => isAgent(value) && value.name === agent)
+  if (found !== undefined) return found as AgentDefinition
+  throw new MurmurError(`the file exports no agent "${agent}"`, { code: "AGENT_UNKNOWN", details: { file, agent } })
 }
 
 async function codeIn(folder: string): Promise<string[]> {

@@ -1,0 +1,46 @@
+import type { EventDraft } from "../../bus/event.js"
+import type { Log } from "../../telemetry/ports.js"
+import type { AskOptions } from "../ask.js"
+import type { StepContext } from "../context.js"
+import type { Call } from "./wire.js"
+
+/** A step's context as its run in a worker uses it. */
+export interface HostContext {
+  readonly signal: AbortSignal
+  readonly log: Log
+  record(name: string, data: unknown): void
+  emit(draft: EventDraft): void
+  /**
+   * Makes a call of the handler.
+   *
+   * @param work does in the worker what only the worker can
+   */
+  call(what: Call, work: (input?: unknown) => Promise<unknown>): Promise<unknown>
+  /** Keeps the step from being suspended until the returned function is called: the handler may be about to go on. */
+  hold(): () => void
+}
+
+/** A context that can be kept from being suspended. */
+export interface HoldableContext extends StepContext {
+  hold(): () => void
+}
+
+export function hostContext(ctx: HoldableContext): HostContext {
+  return {
+    signal: ctx.signal,
+    log: ctx.log,
+    record: (name, data) => ctx.record(name, data),
+    emit: (draft) => ctx.emit(draft),
+    hold: () => ctx.hold(),
+    call: (what, work) => {
+      switch (what.method) {
+        case "run":
+          return ctx.run(what.name, () => work())
+        case "sleep":
+          return ctx.sleep(what.ms)
+        case "ask":
+          return ctx.ask(what.question, what.options as AskOptions)
+      }
+    },
+  }
+}
