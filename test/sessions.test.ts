@@ -1,12 +1,17 @@
 import { afterEach, expect, test } from "vitest"
 import { z } from "zod"
+import { busLogs } from "../src/agents/bus-ports.js"
+import { systemClock } from "../src/agents/clock.js"
 import { type AgentDefinition, defineAgent } from "../src/agents/define-agent.js"
-import { openSessions } from "../src/agents/sessions/session-store.js"
+import { openSessions, type SessionPorts } from "../src/agents/sessions/session-store.js"
 import { testAgent } from "../src/agents/test-agent.js"
+import type { Bus } from "../src/bus/bus.js"
 import { defineEvent } from "../src/bus/define-event.js"
 import { type SealedEvent, seal } from "../src/bus/encode.js"
 import type { MeshNames } from "../src/bus/subjects.js"
 import { startMesh, type TestMesh, take, until } from "./support/mesh.js"
+
+const sessionPorts = (bus: Bus): SessionPorts => ({ names: bus.names, clock: systemClock, log: busLogs(bus).sessions })
 
 const Paid = defineEvent("bank.paid", z.object({ account: z.string(), amount: z.number() }), { key: (d) => d.account })
 const Balance = defineEvent("bank.balance", z.object({ balance: z.number(), n: z.number() }))
@@ -96,11 +101,11 @@ test("snapshots shorten the fold and change nothing", async () => {
   expect(await commitsOf(mesh, "a")).toBe(55 + 5)
   const { state } = teller({ snapshotEvery: 10 })
   if (state === undefined) throw new Error("it has state")
-  const session = await openSessions(mesh.bus, "teller", state).load("a")
+  const session = await openSessions(sessionPorts(mesh.bus), "teller", state).load("a")
   expect(session.state).toEqual({ balance: 55, n: 55 })
   expect(session.commits).toBe(55)
   expect(session.sinceSnapshot).toBe(5)
-  const other = await openSessions(mesh.bus, "teller", { ...state, version: 2 }).load("a")
+  const other = await openSessions(sessionPorts(mesh.bus), "teller", { ...state, version: 2 }).load("a")
   expect(other.state).toEqual({ balance: 55, n: 55 })
   expect(other.sinceSnapshot).toBe(5)
 })
@@ -123,7 +128,7 @@ test("of two writers of a session one is refused, folds again, and nothing is lo
   // another writer: a zombie that still believes to own the partition
   const { state } = teller()
   if (state === undefined) throw new Error("it has state")
-  const zombie = openSessions(mesh.bus, "teller", state)
+  const zombie = openSessions(sessionPorts(mesh.bus), "teller", state)
   const session = await zombie.load("a")
   const record = {
     kind: "commit" as const,
@@ -244,7 +249,7 @@ test("outputs that a dead node committed and did not publish are published, also
   const { seq } = await mesh.bus.publish(pay(2, "a", "cut off"), { producer: "cli" })
   const { state } = teller()
   if (state === undefined) throw new Error("it has state")
-  const dead = openSessions(mesh.bus, "teller", state)
+  const dead = openSessions(sessionPorts(mesh.bus), "teller", state)
   const session = await dead.load("a")
   const output = seal(Balance({ balance: 3, n: 2 }, { key: "a" }), { mesh: "test", producer: "teller" }, "its output")
   const commit = (id: string, of: number, outputs: SealedEvent[]) => ({

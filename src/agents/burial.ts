@@ -1,8 +1,8 @@
-import { setTimeout as delay } from "node:timers/promises"
 import { ensureError } from "../errors.js"
 import type { Log, Metrics } from "../telemetry/ports.js"
+import type { Clock } from "./clock.js"
 import type { DeadLetterWriter, GivenUp } from "./dead-letters.js"
-import type { AgentStats, HostPorts } from "./host.js"
+import type { AgentPorts, AgentStats } from "./host.js"
 
 const RETRY_MS_MAX = 30_000
 
@@ -11,13 +11,14 @@ export interface BurialPorts {
   readonly letters: Pick<DeadLetterWriter, "write">
   readonly stats: AgentStats
   readonly metrics: Metrics
+  readonly clock: Clock
   readonly log: Log
 }
 
 /** Those of a host's parts. */
-export function burialPorts(parts: { ports: HostPorts; stats: AgentStats; log: Log }): BurialPorts {
+export function burialPorts(parts: { ports: AgentPorts; stats: AgentStats; log: Log }): BurialPorts {
   const { ports, stats, log } = parts
-  return { letters: ports.deadLetters, stats, metrics: ports.telemetry.metrics, log }
+  return { letters: ports.deadLetters, stats, metrics: ports.telemetry.metrics, clock: ports.clock, log }
 }
 
 /**
@@ -27,7 +28,7 @@ export function burialPorts(parts: { ports: HostPorts; stats: AgentStats; log: L
  * @returns whether the letter is stored
  */
 export async function bury(given: GivenUp, ports: BurialPorts, stopped: AbortSignal): Promise<boolean> {
-  const { letters, stats, metrics, log } = ports
+  const { letters, stats, metrics, clock, log } = ports
   for (let failures = 0; !stopped.aborted; failures++) {
     try {
       const letter = await letters.write(given)
@@ -41,7 +42,7 @@ export async function bury(given: GivenUp, ports: BurialPorts, stopped: AbortSig
     } catch (thrown) {
       log.error({ seq: given.event.seq, error: ensureError(thrown) }, "cannot store a dead letter; trying again")
       const waitMs = Math.min(RETRY_MS_MAX, 500 * 2 ** Math.min(failures, 10))
-      await delay(waitMs, undefined, { signal: stopped }).catch(() => {})
+      await clock.delay(waitMs, stopped)
     }
   }
   return false

@@ -3,6 +3,8 @@ import type { AnyEventDefinition } from "../bus/define-event.js"
 import type { EventDraft } from "../bus/event.js"
 import { MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
+import type { AskOptions } from "./ask.js"
+import type { PreviousAttempt } from "./journal/attempts.js"
 
 /** What each kind of entry does to the state. */
 // biome-ignore lint/suspicious/noExplicitAny: each entry has data of its own
@@ -42,6 +44,27 @@ export interface StepContext<S = unknown, E extends Evolvers<S> = Evolvers<S>> {
    * @throws NondeterminismError when the step asks for something else than it did before
    */
   run<T>(name: string, work: () => Promise<T> | T): Promise<T>
+  /** How the attempt before this one went, when there was one: also when its process died. */
+  readonly previousAttempt: PreviousAttempt | undefined
+  /**
+   * Sleeps without holding anything: the event is acked, its key is free for later events, and the server keeps the time.
+   * Then the handler runs again from its beginning, is given the answers that it was given before, and goes on from here,
+   * with the state as it is then. What is not done through `ctx` is done again.
+   *
+   * @param ms how long, in milliseconds; also days and months
+   * @throws MurmurError `SLEEP` when it is no such number
+   */
+  sleep(ms: number): Promise<void>
+  /**
+   * Asks a person, and waits for the answer as {@link sleep} does. The question is an event (`murmur.question.asked`)
+   * and stands in `murmur ask ls` until somebody answers it or its time is up.
+   *
+   * @returns the answer; the default when nobody gave one in time
+   * @throws MurmurError `ASK_OPTION` (what, wanted and found)
+   * @example
+   * const answer = await ctx.ask("Roll acme/web back?", { choices: ["yes", "no"], default: "no", timeoutMs: 3_600_000 })
+   */
+  ask(question: string, options: AskOptions): Promise<string>
   /** When the event was stored: the time of the step, the same on each attempt. */
   now(): Date
   /** A number from 0 to 1; the same sequence on each attempt. */

@@ -96,6 +96,10 @@ export interface AgentOptions<On extends readonly Trigger[] = readonly Trigger[]
   readonly stepTimeoutMs?: number
   /** Events deeper than this in their causal tree go to the dead letters as a loop. Default 16. */
   readonly hopsMax?: number
+  /** Triggered so often by its own descendants, it is warned about: log, metric and `murmur.guard.warned`. Default 3. */
+  readonly cyclesWarn?: number
+  /** Triggered more often than this by its own descendants, the event goes to the dead letters as a loop. Default 8. */
+  readonly cyclesMax?: number
   readonly window?: WindowOptions
   /** How much of the recent past a `react` agent is fed again at start, in milliseconds, to warm operators that are not windows. */
   readonly horizonMs?: number
@@ -111,6 +115,13 @@ export interface StateOptions<S, E extends Evolvers<S>> {
   readonly version?: number
   /** A snapshot is written after so many commits of a session. Default 200. */
   readonly snapshotEvery?: number
+  /**
+   * How many commits of a session are kept behind its newest snapshot; older ones are deleted, and time travel ends
+   * there. Default: all.
+   */
+  readonly keepCommits?: number
+  /** Turns the state of an older `version` into one of this version: needed only where the commits that made it are deleted. */
+  readonly migrate?: (state: unknown, version: number) => S
   /** How many bytes of sessions a node keeps in memory; those used longest ago are read again. Default 64 MiB. */
   readonly warmBytesMax?: number
 }
@@ -123,6 +134,13 @@ export interface HandlerOptions<
 > extends AgentOptions<On> {
   /** When it is quarantined: nothing is handed to it for a while, its backlog is kept. */
   readonly supervision?: SupervisionOptions
+  /**
+   * Where its steps run. `worker`: in processes of their own, so that a handler that never ends, or takes all memory,
+   * ends its own step and neither its node nor another agent. Default `none`: in the node.
+   */
+  readonly isolation?: "none" | "worker"
+  /** How much memory a worker may take, in MiB: heap and buffers. Goes with `isolation: "worker"`. Default 256. */
+  readonly memoryMbMax?: number
   /** With it each key has a state of its own, kept as a log of entries. */
   readonly state?: StateOptions<S, E>
   handle(event: EventOf<On[number]>, ctx: StepContext<S, E>): Promise<void> | void
@@ -148,6 +166,7 @@ export interface NormalTrigger {
 /** The state of an agent, checked. */
 export interface AgentState extends StateDefinition {
   readonly snapshotEvery: number
+  readonly keepCommits: number
   readonly warmBytesMax: number
 }
 
@@ -165,8 +184,12 @@ export interface AgentDefinition {
   readonly supervision: Required<SupervisionOptions>
   readonly stepTimeoutMs: number
   readonly hopsMax: number
+  readonly cyclesWarn: number
+  readonly cyclesMax: number
   readonly window: Required<WindowOptions>
   readonly horizonMs: number
+  readonly isolation: "none" | "worker"
+  readonly memoryMbMax: number
   readonly state: AgentState | undefined
   /** A hash of the definition, code included: which code committed what. */
   readonly code: string

@@ -1,32 +1,59 @@
 import type { MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import { MurmurError } from "../errors.js"
-import type { StepJournal } from "./journal/journal.js"
+import { type AskOptions, checkAsk, checkSleep } from "./ask.js"
+import { type Clock, timeText } from "./clock.js"
+import type { Call, Journal, Waited } from "./journal/journal.js"
+import type { Wait } from "./journal/records.js"
 import type { StateEntry } from "./sessions/record.js"
 import { evolve, type Session, type StateDefinition } from "./sessions/session.js"
+import { carried, type SuspensionPort } from "./suspension.js"
 
 /** Where an attempt finds the journal of its step. */
-export type OpenJournal = (eventId: string) => Promise<StepJournal>
+export type OpenJournal = (eventId: string) => Promise<Journal>
+
+/** What the effects of a step need of its node. */
+export interface EffectPorts {
+  readonly clock: Clock
+  readonly openJournal: OpenJournal
+  readonly suspension: SuspensionPort
+  /** The event as it was stored, before a schema made something else of it. */
+  original(event: MurmurEvent): Promise<MurmurEvent>
+}
+
+/** One attempt at a step, as its effects see it. */
+export interface EffectScope {
+  readonly agent: string
+  readonly event: MurmurEvent
+  readonly storedAtMs: number
+  readonly state: StateDefinition | undefined
+  readonly session: Session | undefined
+  /** Whether a process died in this step: then each call is noted before it begins. */
+  readonly careful: boolean
+  /** Told when the step can do nothing more but wait. */
+  readonly onSuspended: () => void
+}
 
 /**
- * What one attempt has done so far, besides emitting: state entries, journaled calls. Nothing of it is in effect before
- * the step's commit.
+ * What one attempt has done so far, besides emitting: state entries, journaled calls, waits. Nothing of it is in effect
+ * before the step's commit.
  */
 export class Effects {
   readonly entries: StateEntry[] = []
   #state: unknown
-  #journal: Promise<StepJournal> | undefined
+  #journal: Promise<Journal> | undefined
   #calls = 0
   #draws = 0
+  /** Journaled calls that run at this moment. */
+  #running = 0
+  /** Waits that the handler stands before. */
+  #waiting = 0
 
   constructor(
-    private readonly agent: string,
-    private readonly event: MurmurEvent,
-    private readonly openJournal: OpenJournal,
-    private readonly definition: StateDefinition | undefined,
-    private readonly session: Session | undefined,
+    private readonly scope: EffectScope,
+    private readonly ports: EffectPorts,
   ) {
-    this.#state = session?.state
+    this.#state = scope.session?.state
   }
 
   get state(): unknown {
@@ -34,26 +61,125 @@ export class Effects {
   }
 
   record(name: string, data: unknown): void {
-    if (this.definition === undefined || this.session === undefined) {
-      throw new MurmurError(`Cannot record "${name}": agent "${this.agent}" has no "state"`, { code: "STATE_NONE" })
+    const { state, session, agent } = this.scope
+    if (state === undefined || session === undefined) {
+      throw new MurmurError(`Cannot record "${name}": agent "${agent}" has no "state"`, { code: "STATE_NONE" })
     }
     // as it will be read back, so that this step and a later fold see the same
     const entry: StateEntry = { name, data: plain(data, `the data of entry "${name}"`) }
-    this.#state = evolve(this.definition, this.#state, entry, `agent "${this.agent}"`)
+    this.#state = evolve(state, this.#state, entry, `agent "${agent}"`)
     this.entries.push(entry)
   }
 
   async run<T>(name: string, work: () => Promise<T> | T): Promise<T> {
+    const answer = async (): Promise<T> => plain(await work(), `the answer of "${name}"`) as T
+    const note = this.scope.careful ? "first" : "beside"
+    return this.journaled(`run ${name}`, null, (journal, call) => journal.call(call, answer, note))
+  }
+
+  /**
+   * A call of the handler that uses the journal, at the next position. Until it is over the step is not suspended.
+   *
+   * @param make is given the journal and the call
+   */
+  async journaled<T>(call: string, input: unknown, make: (journal: Journal, call: Call) => Promise<T>): Promise<T> {
     const position = this.#calls++
-    this.#journal ??= this.openJournal(this.event.id)
-    const journal = await this.#journal
-    return journal.call(position, `run ${name}`, null, async () => plain(await work(), `the answer of "${name}"`) as T)
+    this.#running += 1
+    try {
+      return await make(await this.#open(), { position, call, input })
+    } finally {
+      this.#running -= 1
+      this.#suspendWhenIdle()
+    }
+  }
+
+  async sleep(ms: number): Promise<void> {
+    checkSleep(this.scope.agent, ms)
+    const until = (): string => timeText(this.ports.clock.now() + ms)
+    await this.#stand({ position: this.#calls++, call: "sleep", input: ms }, () => ({ kind: "sleep", until: until() }))
+  }
+
+  async ask(question: string, options: AskOptions): Promise<string> {
+    return this.askAbout(this.#calls++, question, options)
   }
 
   /** The same sequence of numbers on each attempt of this step. */
   random(): number {
-    const id = derivedId(this.agent, this.event.key ?? "", this.event.id, `random ${this.#draws++}`)
+    const { agent, event } = this.scope
+    const id = derivedId(agent, event.key ?? "", event.id, `random ${this.#draws++}`)
     return Buffer.from(id, "base64url").readUIntBE(0, 6) / 2 ** 48
+  }
+
+  /**
+   * Puts a question to a person.
+   *
+   * @param position below 0 for one about a call, which is none of the handler's own
+   */
+  async askAbout(position: number, question: string, options: AskOptions): Promise<string> {
+    const timeoutMs = checkAsk(this.scope.agent, question, options)
+    const { agent, event } = this.scope
+    const wait: Wait = {
+      kind: "ask",
+      id: derivedId("question", agent, event.id, position),
+      question,
+      ...(options.choices !== undefined && { choices: [...options.choices] }),
+      default: options.default,
+      until: timeText(this.ports.clock.now() + timeoutMs),
+    }
+    const call = { position, call: "ask", input: [question, options.choices ?? null] }
+    if (position < 0) this.#running -= 1 // the call that it is about stands still as well
+    try {
+      return String(await this.#stand(call, () => wait))
+    } finally {
+      if (position < 0) this.#running += 1
+    }
+  }
+
+  /** Stands before a wait: goes on at once when it is over, else never: the run is thrown away. */
+  async #stand(call: Call, wait: () => Wait): Promise<unknown> {
+    this.#running += 1
+    let waited: Waited
+    try {
+      const journal = await this.#open()
+      waited = await journal.wait(call, async () => ({
+        wait: wait(),
+        event: carried(await this.ports.original(this.scope.event)),
+        storedAt: timeText(this.scope.storedAtMs),
+      }))
+      if (waited.kind === "waiting") await this.#arrange(waited.record.wait, call.position)
+    } finally {
+      this.#running -= 1
+    }
+    if (waited.kind === "answered") return waited.answer
+    this.#waiting += 1
+    this.#suspendWhenIdle()
+    return new Promise(() => {})
+  }
+
+  /** Sees to it that the step goes on. Repeated each time that the step comes here: the one before may have died. */
+  async #arrange(wait: Wait, position: number): Promise<void> {
+    const { suspension, clock } = this.ports
+    const { agent, event } = this.scope
+    const { key, id: step } = event
+    await suspension.openInbox(agent)
+    await suspension.setTimer({ agent, key, step, position, at: new Date(wait.until) })
+    if (wait.kind === "sleep") return
+    const { id, question, choices, default: fallback, until } = wait
+    const asked = { id, agent, key, step, position, question, choices, default: fallback, until }
+    await suspension.ask({ ...asked, askedAt: timeText(clock.now()) }, event)
+  }
+
+  /** A handler that has something else to do besides waiting begins it in the same turn. */
+  #suspendWhenIdle(): void {
+    if (this.#waiting === 0 || this.#running > 0) return
+    this.ports.clock.after(0, () => {
+      if (this.#running === 0) this.scope.onSuspended()
+    })
+  }
+
+  #open(): Promise<Journal> {
+    this.#journal ??= this.ports.openJournal(this.scope.event.id)
+    return this.#journal
   }
 }
 

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises"
 import { isMurmurError } from "../errors.js"
+import type { Clock } from "./clock.js"
 
 const LOOK_EVERY_MS = 500
 /** A node that has added nothing to the journal for so long is taken for dead, or its call for lost. */
@@ -22,15 +22,15 @@ export function isTakenOver(error: unknown): boolean {
  * Of two nodes in the same step, one lost the fence of its journal and waits here: if both went on, each would make the
  * calls of the other again. Resolves when the other has committed, or has made no progress for 30 seconds.
  */
-export async function giveWay(other: OtherRun, stopping: AbortSignal): Promise<void> {
+export async function giveWay(other: OtherRun, clock: Clock, stopping: AbortSignal): Promise<void> {
   let answers = -1
-  let grewAt = Date.now()
-  while (Date.now() - grewAt < QUIET_MS) {
-    await delay(LOOK_EVERY_MS, undefined, { signal: stopping })
+  let grewAt = clock.now()
+  while (clock.now() - grewAt < QUIET_MS && !stopping.aborted) {
+    await clock.delay(LOOK_EVERY_MS, stopping)
     if (await other.committed()) return
     const now = await other.answers()
     if (now === answers) continue
     answers = now
-    grewAt = Date.now()
+    grewAt = clock.now()
   }
 }

@@ -1,95 +1,95 @@
 import { setMaxListeners } from "node:events"
-import { setTimeout as delay } from "node:timers/promises"
 import type { MurmurEvent } from "../bus/event.js"
-import { type Delivery, Partition } from "../bus/partition.js"
 import type { Receipt } from "../bus/receipt.js"
-import { within } from "../bus/within.js"
+import type { Delivery } from "../bus/tenure.js"
 import type { Log } from "../telemetry/ports.js"
 import { burialPorts, bury } from "./burial.js"
 import { crashPoint } from "./crash-points.js"
-import { type Attempt, type GivenUp, letterEvent } from "./dead-letters.js"
+import type { GivenUp } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
-import {
-  type AgentHost,
-  AgentStats,
-  agentLog,
-  durableName,
-  type HostPorts,
-  heartbeat,
-  inboxDurableName,
-} from "./host.js"
+import { Feed, type FeedHandler } from "./feed.js"
+import { type AgentHost, AgentStats, agentLog, durableName, heartbeat, inboxDurableName } from "./host.js"
 import { IntakeGate } from "./intake.js"
 import { Journal } from "./journal/journal.js"
+import { journalSubject } from "./journal/records.js"
 import { KeyCount } from "./key-count.js"
-import { Ledger } from "./ledger.js"
 import { Mailbox } from "./mailbox.js"
 import { originalOf } from "./original-event.js"
+import type { HandlerPorts } from "./ports.js"
 import { Quarantine } from "./quarantine.js"
-import { judge } from "./retry.js"
+import { Revival } from "./revival.js"
 import { openSessions, type SessionStore } from "./sessions/session-store.js"
 import { StepRunner } from "./step.js"
+import { StepWorker, type Work } from "./step-worker.js"
+import { TenureMark, tenureSubject } from "./tenure-mark.js"
 
 /** One event in the mailbox. */
-interface Task {
-  readonly key: string | undefined
-  readonly event: MurmurEvent
-  readonly seq: number
-  readonly ledger: Ledger<Task>
+interface Task extends Work {
+  readonly feed: Feed<Task>
   /** Of the newest delivery of this event: the one to ack. */
   delivery: Receipt
   readonly since: number
-  readonly storedAtMs: number
-  /** Whether it came in stream order: what was sent to this agent alone did not. */
-  readonly ordered: boolean
-  /** The partition was lost since its newest delivery: another node may have done it by now. */
   lost: boolean
-}
-
-/** A partition and what this node knows about its messages. */
-interface Lane {
-  readonly partition: Partition
-  readonly ledger: Ledger<Task>
 }
 
 /** No key can be this: NUL stands in no token that a key is decoded from. */
 const KEYLESS_SESSION = "\u0000keyless"
+const INBOX_BATCH_MAX = 100
+/** What is written down when the node stops has this long. */
+const LAST_WORDS_MS = 1_000
 
 /** Runs an agent with a `handle` on one node: partitions in, mailbox, steps, acks out. */
-export class HandlerHost implements AgentHost {
+export class HandlerHost implements AgentHost, FeedHandler<Task> {
   readonly stats = new AgentStats()
   readonly blocked = undefined
   readonly #gate: IntakeGate
-  readonly #steps: StepRunner
+  readonly #worker: StepWorker
   readonly #mailbox: Mailbox<Task>
   readonly #quarantine: Quarantine
-  readonly #lanes: Lane[]
-  readonly #inbox: Lane
+  readonly #events: readonly Feed<Task>[]
+  readonly #inboxes: readonly Feed<Task>[]
+  readonly #marks: readonly TenureMark[]
   readonly #sessions: SessionStore | undefined
-  /** In which lane events without a key stand: none for agents without state, which need no order there. */
+  /** Under which key events without one stand: none for agents without state, which need no order there. */
   readonly #keyless: string | undefined
   readonly #keys = new KeyCount()
   readonly #stopping = new AbortController()
   readonly #log: Log
-  #heartbeat: NodeJS.Timeout | undefined
+  #endHeartbeat: (() => void) | undefined
   #inboxOpen = false
 
   constructor(
     readonly agent: AgentDefinition & { behaviour: { kind: "handle" } },
-    private readonly ports: HostPorts,
+    private readonly ports: HandlerPorts,
   ) {
-    this.#log = agentLog(ports.telemetry.log, agent.name)
+    const { name, state, partitions } = agent
+    const { names, clock, logs, deadLetters } = ports
+    this.#log = agentLog(ports.telemetry.log, name)
     setMaxListeners(0, this.#stopping.signal) // each running step listens
-    this.#gate = new IntakeGate(agent, ports.bus.names, ports.routing)
-    this.#sessions = agent.state === undefined ? undefined : openSessions(ports.bus, agent.name, agent.state)
-    this.#keyless = agent.state === undefined ? undefined : KEYLESS_SESSION
-    const openJournal = (eventId: string): Promise<Journal> => Journal.open(ports.bus, agent.name, eventId)
-    this.#steps = new StepRunner(agent, { ...ports, openJournal, sessions: this.#sessions }, this.stats)
+    this.#gate = new IntakeGate(agent, names, ports.routing)
+    this.#sessions = state === undefined ? undefined : openSessions({ names, clock, log: logs.sessions }, name, state)
+    this.#keyless = state === undefined ? undefined : KEYLESS_SESSION
+    const openJournal = (eventId: string): Promise<Journal> =>
+      Journal.open({ log: logs.steps, clock }, journalSubject(names.mesh, name, eventId), name)
+    const redact = (text: string): string => deadLetters.redact(text)
+    const original = (event: MurmurEvent): Promise<MurmurEvent> => originalOf(event, ports)
     this.#mailbox = new Mailbox(agent.concurrency, (task) => this.#work(task))
     this.#quarantine = new Quarantine(agent, ports, this.#mailbox, this.#log)
-    this.#lanes = Array.from({ length: agent.partitions }, (_, partition) =>
-      this.#lane(durableName(agent.name, agent.partitions, partition)),
+    const stepPorts = { ...ports, openJournal, original, redact, sessions: this.#sessions }
+    this.#worker = new StepWorker(agent, {
+      ...{ ports, openJournal, quarantine: this.#quarantine, stats: this.stats, log: this.#log },
+      steps: new StepRunner(agent, stepPorts, this.stats),
+      revival: new Revival(this.#gate, openJournal, ports.suspension),
+      stopping: this.#stopping.signal,
+      pause: (wait) => this.#mailbox.pause(wait),
+    })
+    const all = Array.from({ length: partitions }, (_, partition) => partition)
+    const batchMax = Math.min(500, agent.inflightMax)
+    this.#events = all.map((n) => new Feed(ports, durableName(name, partitions, n), n, true, batchMax, this))
+    this.#inboxes = all.map(
+      (n) => new Feed(ports, inboxDurableName(name, partitions, n), n, false, INBOX_BATCH_MAX, this),
     )
-    this.#inbox = this.#lane(inboxDurableName(agent.name))
+    this.#marks = all.map((n) => new TenureMark(logs.steps, clock, tenureSubject(names.mesh, name, n), ports.nodeId))
   }
 
   get sessions(): number {
@@ -97,11 +97,11 @@ export class HandlerHost implements AgentHost {
   }
 
   get inflight(): number {
-    return this.#allLanes().reduce((sum, { ledger }) => sum + ledger.size, 0)
+    return this.#feeds().reduce((sum, { ledger }) => sum + ledger.size, 0)
   }
 
   get active(): boolean {
-    return this.#lanes.some(({ partition }) => partition.owned)
+    return this.#events.some(({ port }) => port.owned)
   }
 
   get quarantined(): boolean {
@@ -114,67 +114,82 @@ export class HandlerHost implements AgentHost {
   }
 
   start(): void {
-    this.#heartbeat ??= heartbeat(() => this.#unfinished())
-    for (const { partition } of this.#lanes) partition.start()
-    if (this.#inboxOpen) this.#inbox.partition.start()
+    this.#endHeartbeat ??= heartbeat(this.ports.clock, () => this.#unfinished())
+    for (const { port } of this.#events) port.start()
   }
 
-  /** Starts to pull what is sent to this agent alone. Its consumer is made when it is first needed. */
+  /**
+   * Pulls what is sent to this agent alone as well: not of the partitions that another node owns, so that a session has
+   * one mailbox. Its consumers are made when they are first needed.
+   */
   openInbox(): void {
     this.#inboxOpen = true
-    if (this.#heartbeat !== undefined) this.#inbox.partition.start()
+    for (const { port, partition } of this.#events) if (port.owned) this.#inboxes[partition]?.port.start()
+  }
+
+  onPassive(feed: Feed<Task>, elsewhere: boolean): void {
+    if (!feed.ordered || !this.#inboxOpen) return
+    const inbox = this.#inboxes[feed.partition]
+    if (!elsewhere) inbox?.port.start()
+    else void inbox?.port.stop().then(() => (inbox.ledger.size === 0 ? inbox.port.release() : undefined))
   }
 
   async pause(): Promise<void> {
-    await Promise.all(this.#allLanes().map(({ partition }) => partition.stop()))
+    await Promise.all(this.#feeds().map(({ port }) => port.stop()))
   }
 
   async stop(graceMs: number): Promise<void> {
+    const owned = this.#events.filter(({ port }) => port.owned)
     this.#quarantine.stop() // first: closing the mailbox lets go of what it held back
     this.#mailbox.close()
     await this.pause()
-    await within(graceMs, this.#mailbox.idle())
+    await this.#idle(graceMs)
     this.#stopping.abort()
-    clearInterval(this.#heartbeat)
-    if (this.#mailbox.running === 0) await Promise.all(this.#allLanes().map(({ partition }) => partition.release()))
+    await this.#idle(LAST_WORDS_MS)
+    this.#endHeartbeat?.()
+    if (this.#mailbox.running > 0) return
+    await Promise.all(owned.map(({ partition }) => this.#marks[partition]?.end().catch(() => {})))
+    await Promise.all(this.#feeds().map(({ port }) => port.release()))
   }
 
-  #allLanes(): Lane[] {
-    return [...this.#lanes, this.#inbox]
+  async #idle(waitMs: number): Promise<void> {
+    await Promise.race([this.ports.clock.delay(waitMs), this.#mailbox.idle()])
+  }
+
+  #feeds(): Feed<Task>[] {
+    return [...this.#events, ...this.#inboxes]
   }
 
   *#unfinished(): Generator<Task> {
-    for (const { ledger } of this.#allLanes()) yield* ledger.items()
+    for (const { ledger } of this.#feeds()) yield* ledger.items()
   }
 
-  #lane(durable: string): Lane {
-    const ledger = new Ledger<Task>()
-    const options = {
-      stream: this.ports.bus.names.events,
-      durable,
-      batchMax: Math.min(500, this.agent.inflightMax),
-      log: this.#log,
-    }
-    const partition = new Partition(this.ports.bus.link, options, {
-      onOwned: (floor) => ledger.begin(floor),
-      onLost: () => this.#withdraw(ledger),
-      onDelivery: (delivery) => this.#receive(delivery, ledger),
-    })
-    return { partition, ledger }
+  /** A partition is this node's. @returns how many of the first deliveries the owner before may have died of */
+  async onOwned(feed: Feed<Task>): Promise<number> {
+    if (!feed.ordered) return INBOX_BATCH_MAX // few, and each step is looked up anyway
+    if (this.#inboxOpen) this.#inboxes[feed.partition]?.port.start()
+    const died = await this.#marks[feed.partition]?.begin()
+    return died === true ? this.agent.inflightMax : 0
   }
 
   /** What has not begun belongs to the next owner. */
-  #withdraw(ledger: Ledger<Task>): void {
-    this.#sessions?.forgetAll() // the next owner will write them
+  onLost(feed: Feed<Task>): void {
+    const { ledger } = feed
+    if (feed.ordered) {
+      this.#sessions?.forgetAll() // the next owner will write them
+      void this.#inboxes[feed.partition]?.port.stop()
+    }
     this.#mailbox.withdraw(
-      (task) => task.ledger === ledger,
+      (task) => task.feed === feed,
       (task) => ledger.forget(task.seq),
     )
     for (const task of ledger.items()) task.lost = true
   }
 
-  #receive(delivery: Delivery, ledger: Ledger<Task>): void {
+  onDelivery(delivery: Delivery, feed: Feed<Task>): void {
+    const { ledger } = feed
     const seq = delivery.seq
+    const suspect = feed.takeSuspect()
     const known = ledger.get(seq)
     if (known !== undefined) {
       known.delivery = delivery.receipt()
@@ -185,7 +200,7 @@ export class HandlerHost implements AgentHost {
       delivery.ack()
       return
     }
-    const intake = this.#gate.admit(delivery, ledger === this.#inbox.ledger)
+    const intake = this.#gate.admit(delivery, !feed.ordered)
     if (intake.kind === "skip") {
       this.stats.skipped += 1
       ledger.skip(delivery)
@@ -193,21 +208,13 @@ export class HandlerHost implements AgentHost {
       return
     }
     crashPoint("P0")
-    const event = intake.kind === "run" ? intake.event : undefined
-    const key = event?.key ?? this.#keyless
-    const ordered = ledger !== this.#inbox.ledger
-    const storedAtMs = delivery.time.getTime()
-    const receipt = delivery.receipt()
+    const event = intake.kind === "dead" ? undefined : intake.event
     const task = {
-      key,
-      event,
-      seq,
-      ledger,
-      delivery: receipt,
-      since: Date.now(),
-      storedAtMs,
-      ordered,
-      lost: false,
+      ...{ event, seq, feed, suspect, lost: false, key: event?.key ?? this.#keyless, ordered: feed.ordered },
+      delivery: delivery.receipt(),
+      since: this.ports.clock.now(),
+      storedAtMs: delivery.time.getTime(),
+      resume: intake.kind === "resume" ? intake.resume : undefined,
     } as Task
     ledger.add(delivery, task)
     if (intake.kind === "dead") void this.#bury(intake.given).then(() => this.#finish(task))
@@ -221,48 +228,10 @@ export class HandlerHost implements AgentHost {
     this.#mailbox.push(task)
   }
 
-  /** One event's step: attempts until it succeeds or is given up. Leaves the event unacked when the node stops. */
   async #work(task: Task): Promise<void> {
-    const attempts: Attempt[] = []
-    for (let attempt = 1; !this.#stopping.signal.aborted; attempt++) {
-      const outcome = await this.#steps.attempt(task, attempt, this.#stopping.signal)
-      if (outcome.ok) {
-        this.stats.steps += 1
-        this.#quarantine.succeeded()
-        this.#finish(task)
-        return
-      }
-      if (this.#stopping.signal.aborted) return
-      attempts.push(outcome.attempt)
-      this.stats.failures += 1
-      this.#quarantine.failed(task.event.id, outcome.attempt)
-      const verdict = judge(outcome.error, attempt, this.agent.retry, this.ports.random())
-      if (verdict.next === "dead") {
-        await this.#giveUp(task, verdict.reason, outcome.error, attempts)
-        return
-      }
-      this.#noteRetry(task, outcome.error, attempt, verdict.delayMs)
-      await this.#mailbox.pause(this.#wait(verdict.delayMs))
-      if (this.#quarantine.left) return // whoever takes over tries it
-      if (task.lost) {
-        task.ledger.forget(task.seq)
-        return
-      }
-    }
-  }
-
-  #noteRetry(task: Task, error: Error, attempt: number, delayMs: number): void {
-    this.stats.retries += 1
-    this.ports.telemetry.metrics.count("murmur.step.retries", 1, { agent: this.agent.name })
-    this.#log.warn({ event: task.event.id, key: task.key, attempt, delayMs, error }, "a step failed; trying again")
-  }
-
-  async #giveUp(task: Task, reason: "failed" | "terminal", error: Error, attempts: Attempt[]): Promise<void> {
-    const { key, trace } = task.event
-    const event = letterEvent(await originalOf(task.event, this.ports))
-    const letter = { agent: this.agent.name, reason, event, key, error, attempts }
-    await this.#bury({ ...letter, traceparent: trace?.traceparent })
-    this.#finish(task)
+    const fate = await this.#worker.work(task)
+    if (fate === "done") this.#finish(task)
+    else if (fate === "lost") task.feed.ledger.forget(task.seq)
   }
 
   async #bury(given: GivenUp): Promise<void> {
@@ -271,12 +240,8 @@ export class HandlerHost implements AgentHost {
 
   #finish(task: Task): void {
     if (this.#stopping.signal.aborted) return
-    task.ledger.done(task.seq)
+    task.feed.ledger.done(task.seq)
     task.delivery.ack()
     crashPoint("P9", 50)
-  }
-
-  #wait(ms: number): Promise<unknown> {
-    return delay(ms, undefined, { signal: this.#stopping.signal }).catch(() => {})
   }
 }

@@ -1,13 +1,18 @@
 import type { Bus } from "../bus/bus.js"
+import type { MeshNames } from "../bus/subjects.js"
 import type { Log, Telemetry } from "../telemetry/ports.js"
+import { type Clock, every } from "./clock.js"
 import type { DeadLetterWriter } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { Routing } from "./intake.js"
+import type { EventPort } from "./ports.js"
 
-/** What a host of an agent needs of its node. */
-export interface HostPorts {
-  readonly bus: Bus
+/** What every host of an agent needs of its node. */
+export interface AgentPorts {
+  readonly names: MeshNames
+  readonly events: EventPort
   readonly telemetry: Telemetry
+  readonly clock: Clock
   readonly deadLetters: DeadLetterWriter
   readonly routing: Routing
   /** Jitter, 0 to 1. */
@@ -16,6 +21,11 @@ export interface HostPorts {
   readonly nodeId: string
   /** Told when the agent's quarantine begins or ends. */
   readonly onQuarantine: () => void
+}
+
+/** What a host of a pipeline needs besides: it reads the bus's history itself. */
+export interface HostPorts extends AgentPorts {
+  readonly bus: Bus
 }
 
 /** Numbers of one agent on one node, since the node started. Plain fields: counting costs nothing. */
@@ -61,9 +71,12 @@ export function durableName(agent: string, partitions: number, partition: number
   return partitions === 1 ? agent : `${agent}=${partition}`
 }
 
-/** The durable consumer of what is sent to this agent alone: dead letters that are tried again. */
-export function inboxDurableName(agent: string): string {
-  return `${agent}=inbox`
+/**
+ * The durable consumer of what is sent to this agent alone, for one of its partitions: dead letters that are tried again,
+ * answers, timers that are due.
+ */
+export function inboxDurableName(agent: string, partitions: number, partition: number): string {
+  return partitions === 1 ? `${agent}=inbox` : `${agent}=inbox=${partition}`
 }
 
 /** The event type of what is sent to one agent alone. */
@@ -71,17 +84,16 @@ export function inboxType(agent: string): string {
   return `murmur.inbox.${agent}`
 }
 
-/** Says working for what is unfinished, three times in an ack wait, so that slow work is no redelivery. */
+/** Says working for what is unfinished, three times in an ack wait, so that slow work is no redelivery. @returns ends it */
 export function heartbeat(
+  clock: Clock,
   items: () => Iterable<{ readonly delivery: { working(): void }; readonly since: number }>,
-): NodeJS.Timeout {
+): () => void {
   const everyMs = ACK_WAIT_MS / 3
-  const timer = setInterval(() => {
-    const old = Date.now() - everyMs / 2
+  return every(clock, everyMs, () => {
+    const old = clock.now() - everyMs / 2
     for (const item of items()) if (item.since <= old) item.delivery.working()
-  }, everyMs)
-  timer.unref()
-  return timer
+  })
 }
 
 /** The log of one agent. */

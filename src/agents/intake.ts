@@ -6,6 +6,7 @@ import { ensureError, MurmurError } from "../errors.js"
 import { type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { readInboxEvent } from "./inbox-event.js"
+import { type Resume, readResume } from "./suspension.js"
 
 /** Whether an event concerns an agent, by the routing table. */
 export interface Routing {
@@ -15,11 +16,12 @@ export interface Routing {
   concerns(event: MurmurEvent): boolean
 }
 
-/** What becomes of a message: nothing, a dead letter, or a step. */
+/** What becomes of a message: nothing, a dead letter, a step, or that a suspended step goes on. */
 export type Intake =
   | { readonly kind: "skip" }
   | { readonly kind: "dead"; readonly given: GivenUp }
   | { readonly kind: "run"; readonly event: MurmurEvent }
+  | { readonly kind: "resume"; readonly event: MurmurEvent; readonly resume: Resume }
 
 const SKIP: Intake = { kind: "skip" }
 /** Dead letters sent back to their agent arrive under this type; the event itself is the data. */
@@ -69,18 +71,26 @@ export class IntakeGate {
 
   /** A dead letter that was sent back: it was routed here once, so only its data is checked again. */
   #fromInbox(arrived: MurmurEvent): Intake {
+    const resume = readResume(arrived)
+    if (resume !== undefined) return { kind: "resume", event: arrived, resume }
     const event = readInboxEvent(arrived)
-    if (event !== undefined) {
-      try {
-        return this.#check(event, () => true)
-      } catch (thrown) {
-        return this.#dead("terminal", letterEvent(event), event.key, ensureError(thrown), { event })
-      }
-    }
-    const why = new MurmurError(`Event ${arrived.id} was sent to "${this.agent.name}" alone and holds no event`, {
-      code: "EVENT_ENVELOPE",
-    })
+    if (event !== undefined) return this.recheck(event)
+    const why = new MurmurError(
+      `Event ${arrived.id} was sent to "${this.agent.name}" alone and holds no event, or "${arrived.producer}" may not say what it says`,
+      {
+        code: "EVENT_ENVELOPE",
+      },
+    )
     return this.#dead("malformed", letterEvent(arrived), arrived.key, why, { event: arrived })
+  }
+
+  /** An event that was routed here once, and comes again: only its data is checked. */
+  recheck(event: MurmurEvent): Intake {
+    try {
+      return this.#check(event, () => true)
+    } catch (thrown) {
+      return this.#dead("terminal", letterEvent(event), event.key, ensureError(thrown), { event })
+    }
   }
 
   #check(arrived: MurmurEvent, concerns: (event: MurmurEvent) => boolean): Intake {

@@ -15,23 +15,41 @@ const KNOWN = new Set([
   "retry",
   "stepTimeoutMs",
   "hopsMax",
+  "cyclesWarn",
+  "cyclesMax",
   "window",
   "horizonMs",
   "state",
   "supervision",
+  "isolation",
+  "memoryMbMax",
 ])
 
 /** What a timer can wait for; a longer one would fire at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
+/** murmur itself takes some 20 MiB of a worker's heap. */
+const MEMORY_MB_MIN = 48
+const MEMORY_MB_MAX = 1_048_576
+
 type GivenState = Partial<AgentState> & Pick<AgentState, "initial" | "evolve">
+
+interface IsolationOptions {
+  readonly isolation?: "none" | "worker"
+  readonly memoryMbMax?: number
+}
 
 type Checked = Omit<AgentDefinition, "name" | "triggers" | "emits" | "behaviour" | "code">
 
 /** Checks every option that an agent was given and fills in the defaults. @throws MurmurError `AGENT_OPTION` */
 export function checkOptions(
   agent: string,
-  options: AgentOptions & { handle?: unknown; react?: unknown; state?: object; supervision?: SupervisionOptions },
+  options: AgentOptions & {
+    handle?: unknown
+    react?: unknown
+    state?: object
+    supervision?: SupervisionOptions
+  } & IsolationOptions,
 ): Checked {
   const fail = (why: string): never => {
     throw new MurmurError(`Cannot create agent "${agent}": ${why}`, { code: "AGENT_OPTION", details: { agent } })
@@ -86,6 +104,20 @@ export function checkOptions(
   const state = options.state === undefined ? undefined : checkState(options.state as GivenState)
   if (state !== undefined && typeof options.handle !== "function") fail(`"state" goes with "handle", not with "react"`)
 
+  function checkIsolation(given: IsolationOptions): Required<IsolationOptions> {
+    const { isolation = "none" } = given
+    if (isolation !== "none" && isolation !== "worker") {
+      fail(`isolation must be "none" or "worker", is ${JSON.stringify(isolation)}`)
+    }
+    for (const option of ["isolation", "memoryMbMax"] as const) {
+      const given = options[option] !== undefined
+      if (given && typeof options.handle !== "function") fail(`"${option}" goes with "handle", not with "react"`)
+    }
+    if (given.memoryMbMax !== undefined && isolation !== "worker") fail(`"memoryMbMax" goes with isolation "worker"`)
+    const memoryMbMax = atLeast("memoryMbMax", given.memoryMbMax ?? 256, MEMORY_MB_MIN)
+    return { isolation, memoryMbMax: atMost("memoryMbMax", memoryMbMax, MEMORY_MB_MAX) }
+  }
+
   function checkSupervision(given: SupervisionOptions): Required<SupervisionOptions> {
     known("supervision", given, ["intensity", "withinMs", "quarantineMs", "quarantineMsMax"])
     const quarantineMs = atLeast("supervision.quarantineMs", given.quarantineMs ?? 30_000, 1)
@@ -99,7 +131,7 @@ export function checkOptions(
   }
 
   function checkState(given: GivenState): AgentState {
-    known("state", given, ["initial", "evolve", "version", "snapshotEvery", "warmBytesMax"])
+    known("state", given, ["initial", "evolve", "version", "snapshotEvery", "keepCommits", "migrate", "warmBytesMax"])
     if (typeof given.evolve !== "object" || given.evolve === null || Object.keys(given.evolve).length === 0) {
       fail(`state.evolve must be an object with a function for each kind of entry, is ${String(given.evolve)}`)
     }
@@ -107,11 +139,17 @@ export function checkOptions(
       if (typeof step !== "function") fail(`state.evolve.${entry} must be a function, is ${String(step)}`)
     }
     if (!("initial" in given)) fail(`state.initial is missing: the state of a session that has no log yet`)
+    if (given.migrate !== undefined && typeof given.migrate !== "function") {
+      fail(`state.migrate must be a function, is ${String(given.migrate)}`)
+    }
     return {
       initial: given.initial,
       evolve: given.evolve,
       version: atLeast("state.version", given.version ?? 1, 1),
       snapshotEvery: atLeast("state.snapshotEvery", given.snapshotEvery ?? 200, 1),
+      keepCommits:
+        given.keepCommits === undefined ? Number.POSITIVE_INFINITY : atLeast("state.keepCommits", given.keepCommits, 0),
+      migrate: given.migrate,
       warmBytesMax: atLeast("state.warmBytesMax", given.warmBytesMax ?? 64 * 1024 * 1024, 0),
     }
   }
@@ -119,6 +157,7 @@ export function checkOptions(
   return {
     state,
     supervision,
+    ...checkIsolation(options),
     description: options.description,
     partitions,
     from,
@@ -126,6 +165,8 @@ export function checkOptions(
     inflightMax: atLeast("inflightMax", options.inflightMax ?? 1_000, 1),
     stepTimeoutMs: atMost("stepTimeoutMs", atLeast("stepTimeoutMs", options.stepTimeoutMs ?? 600_000, 1), TIMER_MS_MAX),
     hopsMax: atLeast("hopsMax", options.hopsMax ?? 16, 0),
+    cyclesWarn: atLeast("cyclesWarn", options.cyclesWarn ?? 3, 1),
+    cyclesMax: atLeast("cyclesMax", options.cyclesMax ?? 8, 0),
     horizonMs: atLeast("horizonMs", options.horizonMs ?? 0, 0),
     retry: {
       attempts: atLeast("retry.attempts", retry.attempts ?? 5, 1),

@@ -7,7 +7,7 @@ import type { AgentStats } from "./host.js"
 /** What publishing outputs needs of a node. */
 export interface OutputPorts {
   readonly telemetry: Telemetry
-  readonly bus: { readonly publisher: { store(event: SealedEvent): Promise<unknown> } }
+  readonly events: { store(event: SealedEvent): Promise<unknown> }
 }
 
 /** Publishes what an agent emits: counted, and each with a span of its own when somebody traces. */
@@ -43,7 +43,7 @@ export class Outputs {
   }
 
   #publishOne(output: SealedEvent): Promise<unknown> {
-    return this.ports.telemetry.tracing.enabled ? this.#send(output) : this.ports.bus.publisher.store(output)
+    return this.ports.telemetry.tracing.enabled ? this.#send(output) : this.ports.events.store(output)
   }
 
   async #send(output: SealedEvent): Promise<void> {
@@ -59,7 +59,7 @@ export class Outputs {
       },
     })
     try {
-      await this.ports.bus.publisher.store({ ...output, trace: span.context })
+      await this.ports.events.store({ ...output, trace: span.context })
     } catch (error) {
       span.fail(ensureError(error))
       throw error

@@ -1,6 +1,5 @@
-import type { Bus } from "../bus/bus.js"
 import type { SealedEvent } from "../bus/encode.js"
-import { readHistory } from "../bus/reader.js"
+import type { EventPort } from "./ports.js"
 
 /** How far the clock of this node may be ahead of the server's. */
 const CLOCK_SKEW_MS = 60_000
@@ -12,7 +11,7 @@ const CLOCK_SKEW_MS = 60_000
  * @param since when the commit was made
  */
 export async function publishMissing(
-  bus: Bus,
+  events: Pick<EventPort, "ids" | "store">,
   producer: string,
   outputs: readonly SealedEvent[],
   since: Date,
@@ -21,11 +20,10 @@ export async function publishMissing(
   const missing = new Map(outputs.map((output) => [output.id, output]))
   const keys = new Set(outputs.map(({ key }) => key))
   const [only] = keys
-  const filter = bus.names.storedFilter(">", { producer, ...(keys.size === 1 && only !== undefined && { key: only }) })
-  const from = { time: new Date(since.getTime() - CLOCK_SKEW_MS) }
-  for await (const message of readHistory(bus.link, { stream: bus.names.events, filter, from, headersOnly: true })) {
-    missing.delete(message.header("Nats-Msg-Id") ?? "")
+  const from = new Date(since.getTime() - CLOCK_SKEW_MS)
+  for await (const id of events.ids(producer, keys.size === 1 ? only : undefined, from)) {
+    missing.delete(id)
     if (missing.size === 0) return
   }
-  for (const output of missing.values()) await bus.publisher.store(output)
+  for (const output of missing.values()) await events.store(output)
 }

@@ -1,8 +1,9 @@
 import { ensureError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
+import { TIMER_MS_MAX, timeText } from "./clock.js"
 import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
-import type { HostPorts } from "./host.js"
+import type { AgentPorts } from "./host.js"
 import { afterFailure, afterSuccess, afterTime, HEALTHY, type Supervision } from "./supervisor.js"
 
 /** Published when an agent is quarantined on a node, also when it is for longer because it tried again in vain. */
@@ -17,21 +18,21 @@ export interface Holdable {
   limit(places: number): void
 }
 
-/** What a timer can wait for; a longer one would fire at once. */
-const TIMER_MS_MAX = 2 ** 31 - 1
-
 /**
  * Keeps an agent that fails again and again from its events for a while, on this node. Its backlog stays where it is:
  * what was delivered waits in the mailbox and is heartbeaten, the rest waits on the server.
  */
 export class Quarantine {
   #state: Supervision = HEALTHY
-  #timer: NodeJS.Timeout | undefined
+  #cancel = (): void => {}
   #stopped = false
 
   constructor(
     private readonly agent: Pick<AgentDefinition, "name" | "supervision" | "concurrency">,
-    private readonly ports: Pick<HostPorts, "bus" | "telemetry" | "deadLetters" | "nodeId" | "onQuarantine">,
+    private readonly ports: Pick<
+      AgentPorts,
+      "clock" | "events" | "telemetry" | "deadLetters" | "nodeId" | "onQuarantine"
+    >,
     private readonly mailbox: Holdable,
     private readonly log: Log,
   ) {}
@@ -53,7 +54,7 @@ export class Quarantine {
 
   /** An attempt failed. */
   failed(eventId: string, { code, message }: Attempt): void {
-    const failure = { atMs: nowMs(), eventId, code, message }
+    const failure = { atMs: this.ports.clock.steady(), eventId, code, message }
     this.#become(afterFailure(this.#state, failure, this.agent.supervision))
   }
 
@@ -65,14 +66,14 @@ export class Quarantine {
   /** The node stops: whoever takes over begins with an agent that runs. */
   stop(): void {
     this.#stopped = true
-    clearTimeout(this.#timer)
+    this.#cancel()
   }
 
   #become(next: Supervision, by: "success" | "operator" = "success"): void {
     const before = this.#state
     this.#state = next
     if (before.kind === next.kind || this.#stopped) return
-    clearTimeout(this.#timer)
+    this.#cancel()
     if (next.kind === "open") this.#open(next)
     else if (next.kind === "half-open") this.#try()
     else this.#close(before, by)
@@ -87,7 +88,7 @@ export class Quarantine {
     this.log.error({ failures, times, forMs, code: last.code }, "fails again and again: quarantined, its events wait")
     this.ports.telemetry.metrics.count("murmur.agent.quarantines", 1, { agent: this.agent.name })
     const error = { code: last.code, message: this.ports.deadLetters.redact(last.message) }
-    this.#publish(QUARANTINED, { failures, times, since: rfc3339(sinceMs), untilAt: rfc3339(untilMs), error })
+    this.#publish(QUARANTINED, { failures, times, since: timeText(sinceMs), untilAt: timeText(untilMs), error })
   }
 
   /** What runs since before may take long: it takes no place from the one that tries. */
@@ -101,32 +102,23 @@ export class Quarantine {
     if (before.kind === "closed") return
     const { sinceMs, failures, times } = before
     this.log.info({ failures, times, by }, "the quarantine is over")
-    this.#publish(RECOVERED, { failures, times, since: rfc3339(sinceMs), by })
+    this.#publish(RECOVERED, { failures, times, since: timeText(sinceMs), by })
   }
 
   #wake(untilMs: number): void {
-    const waitMs = Math.min(Math.max(1, Math.ceil(untilMs - nowMs())), TIMER_MS_MAX)
-    this.#timer = setTimeout(() => {
-      this.#become(afterTime(this.#state, nowMs()))
+    const { clock } = this.ports
+    const waitMs = Math.min(Math.max(1, Math.ceil(untilMs - clock.steady())), TIMER_MS_MAX)
+    this.#cancel = clock.after(waitMs, () => {
+      this.#become(afterTime(this.#state, clock.steady()))
       if (this.#state.kind === "open") this.#wake(this.#state.untilMs)
-    }, waitMs)
-    this.#timer.unref()
+    })
   }
 
   #publish(type: string, facts: object): void {
-    const { bus, nodeId } = this.ports
+    const { events, nodeId } = this.ports
     const data = { agent: this.agent.name, node: nodeId, ...facts }
-    bus
+    events
       .publish({ type, key: this.agent.name, data }, { producer: "murmur", trust: "internal" })
       .catch((thrown) => this.log.warn({ type, error: ensureError(thrown) }, "cannot publish what became of an agent"))
   }
-}
-
-/** Of the time of day when the process began, but never set back. */
-function nowMs(): number {
-  return performance.timeOrigin + performance.now()
-}
-
-function rfc3339(ms: number): string {
-  return new Date(ms).toISOString()
 }

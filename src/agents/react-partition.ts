@@ -26,7 +26,7 @@ export class ReactPartition {
   readonly #parts: TenureParts
   #tenure: ReactTenure | undefined
   #idleTimer: NodeJS.Timeout | undefined
-  #heartbeat: NodeJS.Timeout | undefined
+  #endHeartbeat: (() => void) | undefined
 
   constructor(
     agent: AgentDefinition & { behaviour: { kind: "react" } },
@@ -75,15 +75,15 @@ export class ReactPartition {
   start(): void {
     this.#partition.start()
     this.#idleTimer ??= setInterval(() => this.#tenure?.closeQuiet(), IDLE_CHECK_MS)
-    this.#heartbeat ??= heartbeat(() => this.#tenure?.waiting ?? [])
+    this.#endHeartbeat ??= heartbeat(this.#parts.ports.clock, () => this.#tenure?.waiting ?? [])
   }
 
   /** Stops; waits at most `graceMs` for what is being committed and published. */
   async stop(graceMs: number): Promise<void> {
     clearInterval(this.#idleTimer)
-    clearInterval(this.#heartbeat)
+    this.#endHeartbeat?.()
     this.#idleTimer = undefined
-    this.#heartbeat = undefined
+    this.#endHeartbeat = undefined
     if (this.#tenure !== undefined) await within(graceMs, this.#tenure.settle())
     await this.#partition.stop()
     await this.#partition.release()

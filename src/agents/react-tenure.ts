@@ -103,7 +103,7 @@ export class ReactTenure {
     const history = await ReactHistory.open(agent, ports, place)
     const promised = windows.inDoubt
     if (promised !== undefined && !ended.aborted) {
-      await publishMissing(ports.bus, agent.name, promised.outputs, promised.at)
+      await publishMissing(ports.events, agent.name, promised.outputs, promised.at)
     }
     if (ended.aborted) return undefined
     await windows.claim(floor + 1)
@@ -201,7 +201,11 @@ export class ReactTenure {
       return undefined
     }
     const intake = this.parts.intake.admit(delivery)
-    if (intake.kind === "skip" || (intake.kind === "run" && this.#commits.isPoisoned(seq))) {
+    if (
+      intake.kind === "skip" ||
+      intake.kind === "resume" ||
+      (intake.kind === "run" && this.#commits.isPoisoned(seq))
+    ) {
       this.#lastSeq = seq
       this.parts.stats.skipped += 1
       delivery.ack()

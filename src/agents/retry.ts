@@ -1,10 +1,12 @@
 import { isMurmurError, type RetryableError, TerminalError } from "../errors.js"
+import type { DeadReason } from "./dead-letters.js"
 import type { RetryOptions } from "./define-agent.js"
+import { GuardTripped } from "./guards/guard-tripped.js"
 
 /** What follows a failed attempt. */
 export type Verdict =
   | { readonly next: "retry"; readonly delayMs: number }
-  | { readonly next: "dead"; readonly reason: "terminal" | "failed" }
+  | { readonly next: "dead"; readonly reason: DeadReason }
 
 /** Codes that say the step itself is wrong: another attempt would fail in the same way. */
 const TERMINAL_CODES = new Set([
@@ -32,6 +34,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1
  * @param random for jitter, 0 to 1: a delay is 0.8 to 1.2 of its nominal length, and never over `backoffMsMax`
  */
 export function judge(error: Error, attempt: number, retry: Required<RetryOptions>, random: number): Verdict {
+  if (error instanceof GuardTripped) return { next: "dead", reason: error.reason }
   if (isTerminal(error)) return { next: "dead", reason: "terminal" }
   if (attempt >= retry.attempts) return { next: "dead", reason: "failed" }
   const askedMs = retryAfterOf(error)

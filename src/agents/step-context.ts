@@ -2,34 +2,51 @@ import type { SealedEvent } from "../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { RetryableError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
+import type { AskOptions } from "./ask.js"
+import type { Clock } from "./clock.js"
 import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { Effects } from "./effects.js"
+import type { PreviousAttempt } from "./journal/attempts.js"
+
+/** What an attempt is made with. */
+export interface StepParts {
+  readonly event: MurmurEvent
+  readonly storedAtMs: number
+  readonly attempt: number
+  readonly previousAttempt: PreviousAttempt | undefined
+  readonly definition: AgentDefinition
+  readonly log: Log
+  readonly clock: Clock
+  /** Aborted when the node cannot wait any longer. */
+  readonly stopping: AbortSignal
+  readonly seal: (draft: EventDraft, position: number) => SealedEvent
+  readonly makeEffects: (onSuspended: () => void) => Effects
+}
+
+/** How a handler ended that did not throw: it returned, or it can do nothing more but wait. */
+export type StepEnd = "returned" | "suspended"
 
 /** One attempt while it runs: the context that its handler is given, and the time that it has. */
 export class Step implements StepContext {
   readonly agent: string
   readonly key: string | undefined
+  readonly attempt: number
+  readonly previousAttempt: PreviousAttempt | undefined
+  readonly log: Log
   readonly outputs: SealedEvent[] = []
   #open = true
   #made: Effects | undefined
-  /** Controller, timer and promise are made only when somebody looks: most steps are over before. */
+  /** Controller and promise are made only when somebody looks: most steps are over before. */
   #controller: AbortController | undefined
-  #timer: NodeJS.Timeout | undefined
-  #reject: ((error: Error) => void) | undefined
+  #settle: { suspend: () => void; fail: (error: Error) => void } | undefined
 
-  constructor(
-    event: MurmurEvent,
-    readonly attempt: number,
-    private readonly definition: AgentDefinition,
-    readonly log: Log,
-    private readonly stopping: AbortSignal,
-    private readonly seal: (draft: EventDraft, position: number) => SealedEvent,
-    private readonly makeEffects: () => Effects,
-    private readonly storedAtMs: number,
-  ) {
-    this.agent = definition.name
-    this.key = event.key
+  constructor(private readonly parts: StepParts) {
+    this.agent = parts.definition.name
+    this.key = parts.event.key
+    this.attempt = parts.attempt
+    this.previousAttempt = parts.previousAttempt
+    this.log = parts.log
   }
 
   get signal(): AbortSignal {
@@ -40,7 +57,7 @@ export class Step implements StepContext {
   /** A function of its own, so that a handler may take it out of its context. */
   readonly emit = (draft: EventDraft): void => {
     this.#mustBeOpen("emitted")
-    this.outputs.push(this.seal(draft, this.outputs.length))
+    this.outputs.push(this.parts.seal(draft, this.outputs.length))
   }
 
   get state(): unknown {
@@ -57,7 +74,17 @@ export class Step implements StepContext {
     return this.#effects.run(name, work)
   }
 
-  readonly now = (): Date => new Date(this.storedAtMs)
+  readonly sleep = async (ms: number): Promise<void> => {
+    this.#mustBeOpen("slept")
+    return this.#effects.sleep(ms)
+  }
+
+  readonly ask = async (question: string, options: AskOptions): Promise<string> => {
+    this.#mustBeOpen("asked")
+    return this.#effects.ask(question, options)
+  }
+
+  readonly now = (): Date => new Date(this.parts.storedAtMs)
 
   readonly random = (): number => this.#effects.random()
 
@@ -68,7 +95,7 @@ export class Step implements StepContext {
 
   /** Made when first asked for: most steps of agents without state do nothing of the kind. */
   get #effects(): Effects {
-    this.#made ??= this.makeEffects()
+    this.#made ??= this.parts.makeEffects(() => this.#suspend())
     return this.#made
   }
 
@@ -77,23 +104,23 @@ export class Step implements StepContext {
     throw new RetryableError(`"${this.agent}" ${what} after its step had ended`, { code: "STEP_ENDED" })
   }
 
-  /** Waits for the handler, as long as its time and the node allow. */
-  async within(running: Promise<void>): Promise<readonly SealedEvent[]> {
-    const expired = new Promise<never>((_, reject) => {
-      this.#reject = reject
+  /** Waits for the handler, as long as its time and the node allow, or until all that it does is wait. */
+  async within(running: Promise<void>): Promise<StepEnd> {
+    const { stopping, clock, definition } = this.parts
+    const settled = new Promise<StepEnd>((resolve, reject) => {
+      this.#settle = { suspend: () => resolve("suspended"), fail: reject }
     })
-    this.#timer = setTimeout(() => this.#abort(this.#tooSlow()), this.definition.stepTimeoutMs)
+    const cancelTimeout = clock.after(definition.stepTimeoutMs, () => this.#abort(this.#tooSlow()))
     const onStop = (): void => this.#abort(this.#stopped())
-    if (this.stopping.aborted) onStop()
-    else this.stopping.addEventListener("abort", onStop, { once: true })
+    if (stopping.aborted) onStop()
+    else stopping.addEventListener("abort", onStop, { once: true })
     try {
-      await Promise.race([running, expired])
+      return await Promise.race([running.then(() => "returned" as const), settled])
     } finally {
       this.end()
-      clearTimeout(this.#timer)
-      this.stopping.removeEventListener("abort", onStop)
+      cancelTimeout()
+      stopping.removeEventListener("abort", onStop)
     }
-    return this.outputs
   }
 
   /** Nothing may be emitted any more. */
@@ -101,10 +128,18 @@ export class Step implements StepContext {
     this.#open = false
   }
 
+  /** The run is thrown away: what it holds is told that nobody waits for it. */
+  #suspend(): void {
+    this.#settle?.suspend()
+    this.#controller?.abort(
+      new RetryableError(`A step of "${this.agent}" waits; its run is over`, { code: "STEP_SUSPENDED" }),
+    )
+  }
+
   #abort(error: Error): void {
     this.#controller ??= new AbortController()
     this.#controller.abort(error)
-    this.#reject?.(error)
+    this.#settle?.fail(error)
   }
 
   #stopped(): Error {
@@ -112,7 +147,7 @@ export class Step implements StepContext {
   }
 
   #tooSlow(): Error {
-    const message = `A step of "${this.agent}" took longer than ${this.definition.stepTimeoutMs} ms (stepTimeoutMs)`
+    const message = `A step of "${this.agent}" took longer than ${this.parts.definition.stepTimeoutMs} ms (stepTimeoutMs)`
     return new RetryableError(message, { code: "STEP_TIMEOUT" })
   }
 }

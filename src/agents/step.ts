@@ -1,21 +1,25 @@
-import { setTimeout as delay } from "node:timers/promises"
 import { type SealedEvent, seal } from "../bus/encode.js"
 import type { MurmurEvent, TraceContext } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import { ensureError, errorCode, RetryableError } from "../errors.js"
 import type { Attributes, Log, Span, Telemetry } from "../telemetry/ports.js"
+import { timeText } from "./clock.js"
 import { EmitGate, type StepContext } from "./context.js"
 import { crashPoint } from "./crash-points.js"
 import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
-import { Effects, type OpenJournal } from "./effects.js"
+import { type EffectPorts, Effects } from "./effects.js"
 import { giveWay, isTakenOver, type OtherRun } from "./give-way.js"
 import { type AgentStats, agentLog } from "./host.js"
+import type { PreviousAttempt } from "./journal/attempts.js"
+import type { Journal } from "./journal/journal.js"
 import { Outputs } from "./outputs.js"
+import type { EventPort } from "./ports.js"
+import { publishMissing } from "./publish-missing.js"
 import { changesBetween } from "./sessions/changes.js"
 import type { CommitRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
-import { Step } from "./step-context.js"
+import { Step, type StepEnd } from "./step-context.js"
 
 /** Where the sessions of an agent with state are. */
 export interface Sessions {
@@ -25,20 +29,18 @@ export interface Sessions {
   findCommit(session: Session, causeId: string): Promise<CommitRecord | undefined>
   /** Forgets what is in memory: another writer was there, or may have been. */
   forget(key: string | undefined): void
-  /** Publishes those outputs of a stored commit that are not on the bus yet. */
-  publishMissing(outputs: readonly SealedEvent[], since: Date): Promise<void>
 }
 
 /** The part of a node that a step needs. */
-export interface StepPorts {
+export interface StepPorts extends EffectPorts {
   readonly telemetry: Telemetry
-  readonly openJournal: OpenJournal
+  readonly names: { readonly mesh: string }
+  readonly events: Pick<EventPort, "store" | "ids">
   /** Only for agents with state. */
   readonly sessions: Sessions | undefined
-  readonly bus: {
-    readonly names: { readonly mesh: string }
-    readonly publisher: { store(event: SealedEvent): Promise<unknown> }
-  }
+  readonly nodeId: string
+  /** Takes secrets out of what is written down of errors. */
+  redact(text: string): string
 }
 
 /** One event for one step. */
@@ -48,14 +50,33 @@ export interface StepInput {
   readonly storedAtMs: number
   /** Whether it came in stream order. What was sent to the agent alone did not. */
   readonly ordered: boolean
+  /** Whether a process died that may have been in this step: then it is noted what is begun. */
+  readonly careful: boolean
+  /** The step's journal, once somebody has opened it: one for all attempts of this process. */
+  journal: Promise<Journal> | undefined
+  /** How the attempt before went, if there was one. */
+  previousAttempt: PreviousAttempt | undefined
 }
 
 /** How one attempt ended. */
-export type Outcome = { readonly ok: true } | { readonly ok: false; readonly error: Error; readonly attempt: Attempt }
+export type Outcome =
+  | { readonly ok: true; readonly end: "done" | "suspended" }
+  | { readonly ok: false; readonly error: Error; readonly attempt: Attempt }
 
-const OK: Outcome = { ok: true }
+type Ok = Outcome & { ok: true }
+
+const DONE: Ok = { ok: true, end: "done" }
+const SUSPENDED: Ok = { ok: true, end: "suspended" }
 const CONFLICTS_MAX = 10
 const PUBLISH_RETRY_MS_MAX = 30_000
+
+/** What one attempt is made with. */
+interface Run {
+  readonly input: StepInput
+  readonly attempt: number
+  readonly span: Span | undefined
+  readonly stopping: AbortSignal
+}
 
 /**
  * Runs single attempts of a handler agent's steps: handler, then outputs. An attempt that resolves has its outputs
@@ -85,87 +106,99 @@ export class StepRunner {
 
   /** @param stopping aborted when the node cannot wait any longer */
   async attempt(input: StepInput, attempt: number, stopping: AbortSignal): Promise<Outcome> {
-    const began = Date.now()
-    const { tracing, metrics } = this.ports.telemetry
-    const span = tracing.enabled ? this.#span(input.event, attempt) : undefined
+    const { clock, telemetry } = this.ports
+    const began = clock.now()
+    const span = telemetry.tracing.enabled ? this.#span(input.event, attempt) : undefined
+    const run: Run = { input, attempt, span, stopping }
     let outcome: Outcome | undefined
     while (outcome === undefined) {
       try {
-        if (this.ports.sessions === undefined) await this.#stateless(input, attempt, span, stopping)
-        else await this.#stateful(this.ports.sessions, input, attempt, span, stopping)
-        outcome = OK
+        if (input.careful) await (await this.#journalOf(run)).begin(attempt, this.ports.nodeId)
+        const ended = await this.#once(run)
+        if (ended.end === "done" && input.journal !== undefined) await this.#close(await input.journal)
+        outcome = ended
       } catch (thrown) {
-        if (isTakenOver(thrown) && (await this.#gaveWay(input, stopping))) continue // nobody's failure
-        outcome = failed(thrown, began, span)
+        if (isTakenOver(thrown) && (await this.#gaveWay(run))) continue // nobody's failure
+        const failed = this.#failed(thrown, began, span)
+        await this.#noteEnd(run, failed.attempt)
+        outcome = failed
       }
     }
     span?.end()
-    if (metrics.enabled) {
+    if (telemetry.metrics.enabled) {
       const labels = outcome.ok ? this.#labels.ok : this.#labels.error
-      metrics.duration("murmur.step.duration", (Date.now() - began) / 1_000, labels)
+      telemetry.metrics.duration("murmur.step.duration", (clock.now() - began) / 1_000, labels)
     }
     return outcome
   }
 
+  /** @returns a promise only where there is something to wait for: most steps end where they begin */
+  #once(run: Run): Promise<Ok> | Ok {
+    const { sessions } = this.ports
+    return sessions === undefined ? this.#stateless(run) : this.#stateful(sessions, run)
+  }
+
+  /** The step's journal; one for all attempts, so that a call that outlives its attempt is no other writer. */
+  #journalOf({ input, attempt }: Run): Promise<Journal> {
+    input.journal ??= this.ports.openJournal(input.event.id)
+    return input.journal.then((journal) => {
+      journal.attempt = attempt
+      return journal
+    })
+  }
+
   /** Waits for the other node in this step. @returns whether to look again: not when this node stops */
-  async #gaveWay(input: StepInput, stopping: AbortSignal): Promise<boolean> {
-    await giveWay(this.#otherRun(input), stopping).catch(() => {})
+  async #gaveWay({ input, stopping }: Run): Promise<boolean> {
+    input.journal = undefined // what it knows is not all
+    await giveWay(this.#otherRun(input), this.ports.clock, stopping).catch(() => {})
     return !stopping.aborted
   }
 
-  #otherRun({ event, ordered }: StepInput): OtherRun {
+  #otherRun(input: StepInput): OtherRun {
     const { sessions, openJournal } = this.ports
     return {
-      answers: async () => (await openJournal(event.id)).size,
+      answers: async () => (await openJournal(input.event.id)).size,
       committed: async () => {
         if (sessions === undefined) return false
-        sessions.forget(event.key)
-        return isCommitted(await sessions.load(event.key), event, ordered)
+        sessions.forget(input.event.key)
+        return isCommitted(await sessions.load(input.event.key), input)
       },
     }
   }
 
-  /**
-   * Without state there is nothing to commit: outputs have derived ids, journaled calls are answered from the journal.
-   *
-   * @returns a promise only where there is something to wait for: most steps end where they begin
-   */
-  #stateless(
-    input: StepInput,
-    attempt: number,
-    span: Span | undefined,
-    stopping: AbortSignal,
-  ): Promise<unknown> | undefined {
-    const step = this.#step(input, attempt, span, stopping)
-    const running = this.#begin(step, input.event, span)
-    if (running !== undefined) return step.within(running).then((outputs) => this.#outputs.publish(outputs))
-    return step.outputs.length > 0 ? this.#outputs.publish(step.outputs) : undefined
+  /** Without state there is nothing to commit: outputs have derived ids, journaled calls are answered from the journal. */
+  #stateless(run: Run): Promise<Ok> | Ok {
+    const step = this.#step(run)
+    const running = this.#begin(step, run)
+    if (running !== undefined) return step.within(running).then((end) => this.#publishEnd(step, end))
+    return step.outputs.length > 0 ? this.#publishEnd(step, "returned") : DONE
+  }
+
+  async #publishEnd(step: Step, end: StepEnd): Promise<Ok> {
+    if (end === "suspended") return SUSPENDED
+    if (step.outputs.length > 0) await this.#outputs.publish(step.outputs)
+    return DONE
   }
 
   /**
    * One step of a session: skipped when its commit is there, else run and committed by one fenced append, outputs
    * included; published from what was stored. Whoever loses the fence looks whose commit it is and begins again.
    */
-  async #stateful(
-    sessions: Sessions,
-    input: StepInput,
-    attempt: number,
-    span: Span | undefined,
-    stopping: AbortSignal,
-  ): Promise<void> {
+  async #stateful(sessions: Sessions, run: Run): Promise<Ok> {
+    const { input, attempt, stopping } = run
     const { event } = input
     for (let conflicts = 0; ; conflicts++) {
       const session = await sessions.load(event.key)
       crashPoint("P1")
-      if (isCommitted(session, event, input.ordered)) {
+      if (isCommitted(session, input)) {
         await this.#persistently(() => this.#finishCommitted(sessions, session, input), event, stopping)
-        return
+        return DONE
       }
-      const step = this.#step(input, attempt, span, stopping, session)
-      const running = this.#begin(step, event, span)
-      if (running !== undefined) await step.within(running)
+      const step = this.#step(run, session)
+      const running = this.#begin(step, run)
+      if (running !== undefined && (await step.within(running)) === "suspended") return SUSPENDED
       const entries = step.effects?.entries ?? []
-      if (entries.length === 0 && step.outputs.length === 0) return // nothing to remember: running again does no harm
+      if (entries.length === 0 && step.outputs.length === 0) return DONE // nothing to remember: running again does no harm
       // the first commit holds the whole state: where it began is known to the code alone
       const before = session.commits === 0 ? undefined : session.state
       const changes = entries.length === 0 && session.commits > 0 ? [] : changesBetween(before, step.state)
@@ -177,7 +210,7 @@ export class StepRunner {
           await this.#persistently(() => this.#outputs.publish(step.outputs), event, stopping)
         }
         crashPoint("P8")
-        return
+        return DONE
       }
       sessions.forget(event.key)
       if (conflicts >= CONFLICTS_MAX) {
@@ -198,7 +231,7 @@ export class StepRunner {
     if (!isNewest && ordered && event.seq !== session.causes.through) return
     const commit = isNewest ? session.newest : await sessions.findCommit(session, event.id)
     if (commit === undefined || commit.outputs.length === 0) return
-    await sessions.publishMissing(commit.outputs, new Date(commit.at))
+    await publishMissing(this.ports.events, this.agent.name, commit.outputs, new Date(commit.at))
   }
 
   /**
@@ -215,26 +248,57 @@ export class StepRunner {
         const error = ensureError(thrown)
         this.#log.error({ event: event.id, key: event.key, error }, "cannot publish what is committed; trying again")
         const waitMs = Math.min(PUBLISH_RETRY_MS_MAX, 250 * 2 ** Math.min(failures, 10))
-        await delay(waitMs, undefined, { signal: stopping }).catch(() => {})
+        await this.ports.clock.delay(waitMs, stopping)
       }
     }
   }
 
+  /** A step that is done waits for nothing any more. What is left when this fails is a wait that is answered in vain. */
+  async #close(journal: Journal): Promise<void> {
+    await journal.close().catch((thrown) => {
+      this.#log.warn({ journal: journal.subject, error: ensureError(thrown) }, "cannot close the journal of a step")
+    })
+  }
+
+  /**
+   * Writes down how an attempt ended, so that whoever tries next knows: also on another node. One that was stopped only
+   * when it has done something; and a journal that cannot be written holds nothing up.
+   */
+  async #noteEnd(run: Run, { code, message, durationMs }: Attempt): Promise<void> {
+    const { input, attempt, stopping } = run
+    const stopped = stopping.aborted
+    if (stopped && input.journal === undefined) return
+    const error = { code, message: this.ports.redact(message) }
+    const outcome = stopped ? "stopped" : "failed"
+    input.previousAttempt = { attempt, ended: outcome, at: timeText(this.ports.clock.now()), error, calls: [] }
+    const noted = this.#journalOf(run).then(async (journal) => {
+      await journal.end({ attempt, outcome, durationMs, error })
+      input.previousAttempt = journal.attempts.last // with the calls that it made
+    })
+    const aborted = new Promise<void>((resolve) => {
+      if (!stopped) stopping.addEventListener("abort", () => resolve(), { once: true })
+    })
+    await Promise.race([noted, aborted]).catch((thrown) => {
+      if (isTakenOver(thrown)) input.journal = undefined
+      this.#log.debug({ event: input.event.id, error: ensureError(thrown) }, "cannot note how an attempt ended")
+    })
+  }
+
   #commitRecord(
-    { event, ordered }: StepInput,
+    { event, ordered, storedAtMs }: StepInput,
     attempt: number,
     session: Session,
     done: Pick<CommitRecord, "entries" | "changes" | "outputs">,
   ): CommitRecord {
     return {
       kind: "commit",
-      cause: { id: event.id, type: event.type, seq: ordered ? event.seq : 0 },
+      cause: { id: event.id, type: event.type, seq: ordered ? event.seq : 0, at: timeText(storedAtMs) },
       ...done,
       attempt,
       code: this.agent.code,
       stateVersion: this.agent.state?.version ?? 0,
       snapshot: session.snapshotSeq,
-      at: new Date().toISOString(),
+      at: timeText(this.ports.clock.now()),
     }
   }
 
@@ -243,23 +307,25 @@ export class StepRunner {
     return this.ports.telemetry.tracing.start(this.#spanName, { kind: "consumer", parent: event.trace, attributes })
   }
 
-  #step(input: StepInput, attempt: number, span: Span | undefined, stopping: AbortSignal, session?: Session): Step {
-    const { event } = input
-    return new Step(
-      event,
-      attempt,
-      this.agent,
-      this.#log,
-      stopping,
-      (draft, position) =>
-        this.#output(this.#gate.check(draft), event, position, span === undefined ? event.trace : span.context),
-      () => new Effects(this.agent.name, event, this.ports.openJournal, this.agent.state, session),
-      input.storedAtMs,
-    )
+  #step(run: Run, session?: Session): Step {
+    const { input, attempt, span, stopping } = run
+    const { event, storedAtMs, careful } = input
+    const { agent, ports } = this
+    const trace = span === undefined ? event.trace : span.context
+    return new Step({
+      ...{ event, storedAtMs, attempt, stopping, definition: agent, log: this.#log, clock: ports.clock },
+      previousAttempt: input.previousAttempt,
+      seal: (draft, position) => this.#output(this.#gate.check(draft), event, position, trace),
+      makeEffects: (onSuspended) =>
+        new Effects(
+          { agent: agent.name, event, storedAtMs, careful, state: agent.state, session, onSuspended },
+          { ...ports, openJournal: () => this.#journalOf(run) },
+        ),
+    })
   }
 
   /** Calls the handler. @returns a promise only where the handler does */
-  #begin(step: Step, event: MurmurEvent, span: Span | undefined): Promise<void> | undefined {
+  #begin(step: Step, { input: { event }, span }: Run): Promise<void> | undefined {
     let running: Promise<void> | undefined
     try {
       running =
@@ -277,7 +343,7 @@ export class StepRunner {
     trace: TraceContext | undefined,
   ): SealedEvent {
     const id = derivedId(this.agent.name, cause.key ?? "", cause.id, position)
-    return seal(draft, { mesh: this.ports.bus.names.mesh, producer: this.agent.name, cause, trace }, id)
+    return seal(draft, { mesh: this.ports.names.mesh, producer: this.agent.name, cause, trace }, id)
   }
 
   #attributes(event: MurmurEvent, attempt: number): Record<string, string | number | undefined> {
@@ -293,16 +359,16 @@ export class StepRunner {
       "murmur.attempt": attempt,
     }
   }
+
+  #failed(thrown: unknown, began: number, span: Span | undefined): Outcome & { ok: false } {
+    const error = ensureError(thrown)
+    span?.fail(error)
+    const durationMs = this.ports.clock.now() - began
+    const at = timeText(began)
+    return { ok: false, error, attempt: { at, durationMs, code: errorCode(error), message: error.message } }
+  }
 }
 
-function isCommitted(session: Session, event: MurmurEvent, ordered: boolean): boolean {
-  return session.causes.has(event.id, ordered ? event.seq : Number.POSITIVE_INFINITY)
-}
-
-function failed(thrown: unknown, began: number, span: Span | undefined): Outcome {
-  const error = ensureError(thrown)
-  span?.fail(error)
-  const durationMs = Date.now() - began
-  const at = new Date(began).toISOString()
-  return { ok: false, error, attempt: { at, durationMs, code: errorCode(error), message: error.message } }
+function isCommitted(session: Session, { event, ordered, storedAtMs }: StepInput): boolean {
+  return session.causes.has({ id: event.id, seq: ordered ? event.seq : 0, storedAtMs })
 }

@@ -1,17 +1,25 @@
 import { type SealedEvent, seal } from "../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { MeshNames } from "../bus/subjects.js"
+import { MurmurError } from "../errors.js"
 import { RouteTable } from "../router/table.js"
 import { noTelemetry } from "../telemetry/ports.js"
+import { systemClock } from "./clock.js"
 import { EmitGate } from "./context.js"
-import type { Attempt, DeadReason } from "./dead-letters.js"
+import type { DeadReason } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { AgentStats } from "./host.js"
-import { IntakeGate } from "./intake.js"
+import { type Intake, IntakeGate } from "./intake.js"
+import { Journal } from "./journal/journal.js"
+import { journalSubject } from "./journal/records.js"
+import type { EventPort } from "./ports.js"
 import { judge } from "./retry.js"
+import { Revival } from "./revival.js"
 import { codeRoutes, routingOf, withoutPredicates } from "./routes.js"
-import { StepRunner } from "./step.js"
-import { MemoryJournals, MemorySessions } from "./test-memory.js"
+import { openSessions, type SessionStore } from "./sessions/session-store.js"
+import { type StepInput, StepRunner } from "./step.js"
+import type { Question, Resume, SuspensionPort, Timer } from "./suspension.js"
+import { MemoryLog, ReplayAgain } from "./test-memory.js"
 import { MemoryPipelines } from "./test-pipelines.js"
 
 /** What became of the events of one `when`. */
@@ -24,6 +32,8 @@ export interface AgentTestResult {
   readonly dead: readonly { readonly event: MurmurEvent; readonly reason: DeadReason; readonly error: Error }[]
   /** How often each step was tried, all events together. */
   readonly attempts: number
+  /** What suspended steps wait for now: questions by their text, sleeps as `sleep`. */
+  readonly waiting: readonly string[]
 }
 
 /** An agent under test. */
@@ -34,6 +44,10 @@ export interface AgentTest {
   when(...drafts: EventDraft[]): Promise<AgentTestResult>
   /** As `when`, and then everything goes quiet: open windows close. */
   whenQuiet(...drafts: EventDraft[]): Promise<AgentTestResult>
+  /** As much time passes as it takes: each sleep is over, and each question gets its default. */
+  whenTimePasses(): Promise<AgentTestResult>
+  /** A person answers the oldest question. @throws MurmurError `TEST_NO_QUESTION` */
+  whenAnswered(answer: string): Promise<AgentTestResult>
   /** The state of a session, by key. */
   state(key?: string): Promise<unknown>
 }
@@ -62,6 +76,8 @@ export function testAgent(agent: AgentDefinition, options: { replay?: "always" }
     },
     when: (...drafts) => run(drafts, false),
     whenQuiet: (...drafts) => run(drafts, true),
+    whenTimePasses: () => bench.passTime(),
+    whenAnswered: (answer) => bench.answer(answer),
     state: async (key) => {
       await bench.run(before.splice(0), false)
       return bench.state(key)
@@ -72,32 +88,41 @@ export function testAgent(agent: AgentDefinition, options: { replay?: "always" }
 
 const names = new MeshNames("test")
 
-/** How one step went. */
-interface Tried {
-  readonly attempts: number
-  readonly dead?: { readonly reason: DeadReason; readonly error: Error }
+/** What comes of a run, as it is put together. */
+interface Results {
+  readonly skipped: MurmurEvent[]
+  readonly dead: { event: MurmurEvent; reason: DeadReason; error: Error }[]
+  attempts: number
 }
 
 /** The runtime of one agent, with lists where the bus would be. */
 class Bench {
   readonly #intake: IntakeGate
   readonly #step: StepRunner | undefined
-  readonly #journals: MemoryJournals
-  readonly #sessions: MemorySessions | undefined
+  readonly #sessions: SessionStore | undefined
   readonly #pipelines: MemoryPipelines | undefined
+  readonly #revival: Revival
   /** Events that broke pipelines, since the last result. */
   readonly #broken: { event: MurmurEvent; reason: DeadReason; error: Error }[] = []
+  readonly #timers = new Map<string, Timer>()
+  readonly #questions = new Map<string, Question>()
   #outputs: SealedEvent[] = []
   #seq = 0
+  /** Whether a run was broken off to be begun again. */
+  #interrupted = false
 
   constructor(
     private readonly agent: AgentDefinition,
-    replayAlways: boolean,
+    private readonly replayAlways: boolean,
   ) {
-    this.#journals = new MemoryJournals(agent.name, replayAlways)
     const table = RouteTable.from(codeRoutes([agent]))
     const plain = withoutPredicates(table)
     this.#intake = new IntakeGate(agent, names, routingOf(agent.name, { plain: () => plain, full: () => table }))
+    const journals = { log: new MemoryLog(), clock: systemClock, onAnswer: (call: string) => this.#onAnswer(call) }
+    const openJournal = (eventId: string): Promise<Journal> =>
+      Journal.open(journals, journalSubject(names.mesh, agent.name, eventId), agent.name)
+    const suspension = this.#suspension()
+    this.#revival = new Revival(this.#intake, openJournal, suspension)
     const { behaviour } = agent
     if (behaviour.kind === "react") {
       const gate = new EmitGate(agent.name, agent.emits)
@@ -107,63 +132,151 @@ class Bench {
       })
     }
     if (behaviour.kind === "handle") {
-      const store = async (event: SealedEvent): Promise<void> => {
-        this.#outputs.push(event)
-      }
-      this.#sessions = agent.state && new MemorySessions(agent.state, (event) => this.#outputs.push(event))
+      const sessions = { names, clock: systemClock, log: new MemoryLog() }
+      this.#sessions = agent.state && openSessions(sessions, agent.name, agent.state)
       const ports = {
-        telemetry: noTelemetry,
-        bus: { names, publisher: { store } },
-        openJournal: (eventId: string) => this.#journals.open(eventId),
+        ...{ telemetry: noTelemetry, names, clock: systemClock, openJournal, suspension, nodeId: "test" },
+        events: this.#events(),
         sessions: this.#sessions,
+        redact: (text: string) => text,
+        original: async (event: MurmurEvent) => event,
       }
       this.#step = new StepRunner({ ...agent, behaviour }, ports, new AgentStats())
     }
   }
 
   async run(drafts: readonly EventDraft[], quiet: boolean): Promise<AgentTestResult> {
+    const results: Results = { skipped: [], dead: [], attempts: 0 }
     this.#outputs = []
-    const skipped: MurmurEvent[] = []
-    const dead: { event: MurmurEvent; reason: DeadReason; error: Error }[] = []
-    let attempts = 0
     for (const draft of drafts) {
       const arrived = { ...seal(draft, { mesh: names.mesh, producer: "test" }), seq: ++this.#seq }
-      const intake = this.#intake.inspect(arrived)
-      if (intake.kind === "skip") skipped.push(arrived)
-      else if (intake.kind === "dead")
-        dead.push({ event: arrived, reason: intake.given.reason, error: intake.given.error })
-      else {
-        const outcome = await this.#react(intake.event)
-        attempts += outcome.attempts
-        if (outcome.dead !== undefined) dead.push({ event: arrived, ...outcome.dead })
-      }
+      await this.#take(this.#intake.inspect(arrived), arrived, { ordered: true }, results)
     }
     if (quiet) this.#pipelines?.quiet()
-    dead.push(...this.#broken.splice(0))
-    return { emitted: this.#outputs, skipped, dead, attempts }
+    return this.#result(results)
+  }
+
+  async passTime(): Promise<AgentTestResult> {
+    const results: Results = { skipped: [], dead: [], attempts: 0 }
+    this.#outputs = []
+    for (const [id, { step, position }] of [...this.#timers]) {
+      this.#timers.delete(id)
+      await this.#resume({ kind: "wake", step, position }, results)
+    }
+    return this.#result(results)
+  }
+
+  async answer(answer: string): Promise<AgentTestResult> {
+    const results: Results = { skipped: [], dead: [], attempts: 0 }
+    const [question] = this.#questions.values()
+    if (question === undefined) {
+      throw new MurmurError(`"${this.agent.name}" asks nothing that could be answered with "${answer}"`, {
+        code: "TEST_NO_QUESTION",
+      })
+    }
+    const { step, position, id } = question
+    this.#outputs = []
+    await this.#resume({ kind: "answer", step, position, question: id, answer }, results)
+    return this.#result(results)
   }
 
   async state(key: string | undefined): Promise<unknown> {
     return (await this.#sessions?.load(key))?.state
   }
 
-  async #react(event: MurmurEvent): Promise<Tried> {
-    if (this.#step !== undefined) return this.#try(this.#step, event)
-    this.#pipelines?.deliver(event)
-    return { attempts: 1 }
+  #result({ skipped, dead, attempts }: Results): AgentTestResult {
+    dead.push(...this.#broken.splice(0))
+    const asked = [...this.#questions.values()].map(({ question }) => question)
+    const questions = new Set([...this.#questions.values()].map(({ step, position }) => `${step} ${position}`))
+    const sleeps = [...this.#timers.keys()].filter((id) => !questions.has(id)).map(() => "sleep")
+    return { emitted: this.#outputs, skipped, dead, attempts, waiting: [...asked, ...sleeps] }
   }
 
-  async #try(step: StepRunner, event: MurmurEvent): Promise<Tried> {
-    const attempts: Attempt[] = []
-    for (;;) {
-      const input = { event, storedAtMs: Date.parse(event.time), ordered: true }
-      const outcome = await step.attempt(input, attempts.length + 1, new AbortController().signal)
-      if (this.#journals.takeInterrupted()) continue
-      if (outcome.ok) return { attempts: attempts.length + 1 }
-      attempts.push(outcome.attempt)
-      const verdict = judge(outcome.error, attempts.length, this.agent.retry, 0.5)
+  async #resume(resume: Resume, results: Results): Promise<void> {
+    const revived = await this.#revival.revive(resume, ++this.#seq, Number.POSITIVE_INFINITY)
+    if (revived === undefined) return
+    const { intake, journal, storedAtMs } = revived
+    const how = { ordered: false, storedAtMs, journal: Promise.resolve(journal) }
+    if (intake.kind === "run") await this.#take(intake, intake.event, how, results)
+  }
+
+  async #take(
+    intake: Intake,
+    arrived: MurmurEvent,
+    how: Partial<StepInput> & Pick<StepInput, "ordered">,
+    results: Results,
+  ): Promise<void> {
+    if (intake.kind === "skip") results.skipped.push(arrived)
+    else if (intake.kind === "dead") {
+      results.dead.push({ event: arrived, reason: intake.given.reason, error: intake.given.error })
+    } else if (this.#step !== undefined) await this.#try(this.#step, intake.event, how, results)
+    else {
+      this.#pipelines?.deliver(intake.event)
+      results.attempts += 1
+    }
+  }
+
+  async #try(
+    step: StepRunner,
+    event: MurmurEvent,
+    how: Partial<StepInput> & Pick<StepInput, "ordered">,
+    results: Results,
+  ): Promise<void> {
+    const fresh = { event, storedAtMs: Date.parse(event.time), careful: false, journal: undefined }
+    const input: StepInput = { ...fresh, previousAttempt: undefined, ...how }
+    const never = new AbortController().signal
+    for (let attempt = 1; ; ) {
+      const outcome = await step.attempt(input, attempt, never)
+      input.journal = undefined // read again, as another process would
+      if (this.#takeInterrupted()) continue
+      results.attempts += 1
+      if (outcome.ok) return
+      const verdict = judge(outcome.error, attempt, this.agent.retry, 0.5)
+      attempt += 1
       if (verdict.next === "retry") continue
-      return { attempts: attempts.length, dead: { reason: verdict.reason, error: outcome.error } }
+      results.dead.push({ event, reason: verdict.reason, error: outcome.error })
+      return
+    }
+  }
+
+  #onAnswer(call: string): void {
+    if (!this.replayAlways) return
+    this.#interrupted = true
+    throw new ReplayAgain(`"${call}" is recorded; the step begins again`)
+  }
+
+  #takeInterrupted(): boolean {
+    const interrupted = this.#interrupted
+    this.#interrupted = false
+    return interrupted
+  }
+
+  #events(): Pick<EventPort, "store" | "ids"> {
+    const outputs = (): readonly SealedEvent[] => this.#outputs
+    return {
+      store: async (event) => {
+        this.#outputs.push(event)
+      },
+      ids: async function* () {
+        yield* outputs().map(({ id }) => id)
+      },
+    }
+  }
+
+  #suspension(): SuspensionPort {
+    return {
+      openInbox: async () => {},
+      setTimer: async (timer) => {
+        this.#timers.set(`${timer.step} ${timer.position}`, timer)
+      },
+      ask: async (question) => {
+        this.#questions.set(question.id, question)
+      },
+      answered: async (id) => {
+        const question = this.#questions.get(id)
+        this.#questions.delete(id)
+        if (question !== undefined) this.#timers.delete(`${question.step} ${question.position}`)
+      },
     }
   }
 }

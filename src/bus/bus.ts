@@ -3,14 +3,17 @@ import type { Link } from "./link.js"
 import { EventStream, type ObserveOptions } from "./observe.js"
 import { Schedules } from "./schedules.js"
 import { ensureStreams, type RetentionOptions, type StreamChange } from "./streams.js"
+import { Timers } from "./timers.js"
 
 /** The whole bus: publish, observe, buckets, schedules, streams. One connection. */
 export class Bus extends BusCore {
   readonly schedules: Schedules
+  readonly timers: Timers
 
   constructor(link: Link, options: BusOptions) {
     super(link, options)
     this.schedules = new Schedules(link, this.names, this.log)
+    this.timers = new Timers(link, this.publisher, this.names, this.log)
   }
 
   /**

@@ -152,9 +152,11 @@ export class Partition {
       if (stopping.aborted || this.#tenure !== undefined) continue
       try {
         const info = await this.#info()
-        if (info === undefined || info.num_ack_pending === 0 || this.#tenure !== undefined) continue
+        if (info === undefined || stopping.aborted || this.#tenure !== undefined) continue
         const pin = pinOf(info)
-        if (pin === undefined || pin === this.#lastPin) await this.#reset()
+        const elsewhere = pin !== undefined && pin !== this.#lastPin
+        this.handler.onPassive?.(elsewhere)
+        if (!elsewhere && info.num_ack_pending > 0) await this.#reset()
       } catch (error) {
         this.options.log.debug({ durable: this.options.durable, error }, "cannot look whether a partition is orphaned")
       }

@@ -1,11 +1,9 @@
-import { setTimeout as delay } from "node:timers/promises"
-import type { JsMsg } from "@nats-io/jetstream"
 import { headers } from "@nats-io/transport-node"
 import { MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
-import { ensureDurable } from "./consumers.js"
+import { consumeDue } from "./due-consumer.js"
 import type { Link } from "./link.js"
-import { StreamMessage } from "./stream-message.js"
+import type { StreamMessage } from "./stream-message.js"
 import { checkName, decodeKey, encodeKey, type MeshNames } from "./subjects.js"
 
 /** A schedule that the server keeps. */
@@ -27,11 +25,7 @@ export interface Due {
   readonly id: string
 }
 
-const ACK_WAIT_MS = 30_000
 const COALESCE_AFTER_MS = 5_000
-const RETRY_MS = 1_000
-/** What is handed out beside the one that runs would wait behind it and not be kept alive. */
-const BATCH_MAX = 1
 /** What fired while no node was up is kept this long. */
 const DUE_TTL = "168h"
 
@@ -81,63 +75,16 @@ export class Schedules {
    */
   async consume(owner: string, onDue: (due: Due) => Promise<void>, signal: AbortSignal): Promise<void> {
     const durable = `due_${checkName(owner, "schedule owner")}`
-    await this.#ensure(owner, durable)
-    while (!signal.aborted && !this.link.connection.isClosed()) {
-      try {
-        await this.#consumeOnce(owner, durable, onDue, signal)
-      } catch (error) {
-        this.log.warn({ owner, error }, "cannot consume what is due; trying again")
-        await delay(RETRY_MS, undefined, { signal }).catch(() => {})
-        await this.#ensure(owner, durable).catch(() => {}) // it may have been removed
-      }
-    }
-  }
-
-  async #ensure(owner: string, durable: string): Promise<void> {
-    await ensureDurable(this.link, {
-      stream: this.names.timers,
-      name: durable,
-      filters: [`${this.names.mesh}.due.${owner}.>`],
-      from: "start",
-      ackPendingMax: 100,
-      ackWaitMs: ACK_WAIT_MS,
-      pinned: false,
-    })
-  }
-
-  async #consumeOnce(
-    owner: string,
-    durable: string,
-    onDue: (due: Due) => Promise<void>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const consumer = await this.link.state.ask(() => this.link.client.consumers.get(this.names.timers, durable))
-    const messages = await consumer.consume({ max_messages: BATCH_MAX, abort_on_missing_resource: true })
-    const stop = (): void => messages.stop()
-    signal.addEventListener("abort", stop, { once: true })
-    if (signal.aborted) stop()
-    try {
-      for await (const raw of messages) {
-        if (signal.aborted) return // it was handed out and is not begun: it comes again, to another node
-        await this.#handle(owner, raw, onDue)
-      }
-    } finally {
-      signal.removeEventListener("abort", stop)
-    }
-  }
-
-  async #handle(owner: string, raw: JsMsg, onDue: (due: Due) => Promise<void>): Promise<void> {
-    const message = new StreamMessage(raw)
-    const keepAlive = setInterval(() => message.working(), ACK_WAIT_MS / 3)
-    try {
-      if (await this.#current(message)) await onDue(this.#due(owner, message))
-      message.ack()
-    } catch (error) {
-      this.log.warn({ owner, subject: message.subject, error }, "a due schedule was not handled; it comes back")
-      if (!this.link.connection.isClosed()) raw.nak(RETRY_MS)
-    } finally {
-      clearInterval(keepAlive)
-    }
+    const filter = `${this.names.mesh}.due.${owner}.>`
+    const options = { stream: this.names.timers, durable, filter, concurrency: 1, log: this.log }
+    await consumeDue(
+      this.link,
+      options,
+      async (message) => {
+        if (await this.#current(message)) await onDue(this.#due(owner, message))
+      },
+      signal,
+    )
   }
 
   /** Whether this is the last firing of its schedule: after a long absence a job runs once, not once per missed time. */

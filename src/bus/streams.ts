@@ -55,6 +55,7 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
       ...common,
       name: names.steps,
       subjects: [`${names.mesh}.step.>`],
+      allow_msg_ttl: true, // what a suspended step needs is kept for as long as it waits
       max_age: 7 * DAY_MS * NANOS, // a step that was not finished in a week is not finished any more
       discard: "new",
     },
@@ -73,7 +74,7 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
       ...common,
       name: names.timers,
       // the only stream with schedules: in EVENTS any producer could forge another's subject as a schedule's target
-      subjects: [`${names.mesh}.timer.>`, `${names.mesh}.due.>`],
+      subjects: [`${names.mesh}.timer.>`, `${names.mesh}.due.>`, `${names.mesh}.wake.>`],
       allow_msg_schedules: true,
       allow_msg_ttl: true,
       discard: "old", // the server refuses "new" beside schedules; there is no limit that could push anything out

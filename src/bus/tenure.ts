@@ -24,6 +24,13 @@ export interface PartitionHandler {
   /** The ownership is over (another node, a lost connection, a stop): start nothing that has not begun. */
   onLost(): void
   onDelivery(delivery: Delivery): void
+  /**
+   * Told about once a second while the node does not own the partition: the server gives it to nobody before there is
+   * something to deliver.
+   *
+   * @param elsewhere whether another node owns it
+   */
+  onPassive?(elsewhere: boolean): void
 }
 
 const KEEP_ALIVE_MS = 5_000

@@ -71,18 +71,21 @@ export interface MeshBuckets {
   /** What an operator has decided: `pause.<agent>`, `inbox.<agent>`, `wake.<agent>`, `drain.<node>`. */
   readonly settings: Bucket
   readonly sources: Bucket
+  /** Questions that wait for a person, by their id. */
+  readonly questions: Bucket
 }
 
 /** Opens the buckets of a mesh, and creates those that are not there. */
 export async function openBuckets(bus: BusCore): Promise<MeshBuckets> {
-  const [catalogue, presence, routes, settings, sources] = await Promise.all([
+  const [catalogue, presence, routes, settings, sources, questions] = await Promise.all([
     bus.bucket("catalogue"),
     bus.bucket("presence", { ttlMs: PRESENCE_TTL_MS }),
     bus.bucket("routes"),
     bus.bucket("settings"),
     bus.bucket("sources"),
+    bus.bucket("questions"),
   ])
-  return { catalogue, presence, routes, settings, sources }
+  return { catalogue, presence, routes, settings, sources, questions }
 }
 
 /** All readable records of a bucket. What cannot be read is left out: it is another version's. */

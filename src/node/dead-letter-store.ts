@@ -11,7 +11,7 @@ import { streamInfo } from "../bus/streams.js"
 import { checkName } from "../bus/subjects.js"
 import { MurmurError } from "../errors.js"
 import { CatalogueRecord, openBuckets, readAll } from "./buckets.js"
-import { deployInbox } from "./deploy.js"
+import { openInbox } from "./inbox.js"
 
 /** A dead letter and where it lies in the DEAD stream. */
 export interface StoredLetter {
@@ -120,8 +120,8 @@ export class DeadLetterRetry {
    */
   async retry(stored: StoredLetter, timeoutMs: number): Promise<PublishAck> {
     const { letter, seq } = stored
-    await this.#check(letter)
-    await this.#openInbox(letter.agent)
+    const { partitions } = await this.#check(letter)
+    await this.#openInbox({ name: letter.agent, partitions })
     const event = eventOf(letter)
     const draft = {
       // the same for each time that this letter is tried: a retry that broke off after the publish stores nothing new
@@ -136,7 +136,7 @@ export class DeadLetterRetry {
     return ack
   }
 
-  async #check({ id, reason, agent, omitted, event }: DeadLetter): Promise<void> {
+  async #check({ id, reason, agent, omitted, event }: DeadLetter): Promise<CatalogueRecord> {
     if (omitted !== undefined) {
       const where = `it is event ${event.seq} of the stream ${this.bus.names.events}, while that is kept. Publish it again instead`
       throw refusal(id, "DEAD_OMITTED", `the letter does not hold the event's data; ${where}`)
@@ -160,23 +160,16 @@ export class DeadLetterRetry {
         `"${agent}" reacts to a stream, in which one event cannot be repeated alone. Publish the event again instead ("murmur dead show ${id}" has it)`,
       )
     }
+    return record
   }
 
-  #openInbox(agent: string): Promise<void> {
-    let open = this.#inboxes.get(agent)
+  #openInbox(agent: Pick<CatalogueRecord, "name" | "partitions">): Promise<void> {
+    let open = this.#inboxes.get(agent.name)
     if (open === undefined) {
-      open = this.#makeInbox(agent)
-      this.#inboxes.set(agent, open)
+      open = openBuckets(this.bus).then(({ settings }) => openInbox(this.bus, settings, agent))
+      this.#inboxes.set(agent.name, open)
     }
     return open
-  }
-
-  /** The consumer first: a node that hears of the inbox begins to pull at once. */
-  async #makeInbox(agent: string): Promise<void> {
-    const { settings } = await openBuckets(this.bus)
-    await deployInbox(this.bus, agent)
-    const key = `inbox.${agent}`
-    if ((await settings.get(key)) === undefined) await settings.put(key, { at: new Date().toISOString() })
   }
 }
 

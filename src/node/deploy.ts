@@ -41,13 +41,18 @@ export async function deployConsumers(bus: Bus, table: RouteTable, agent: Deploy
   return changes
 }
 
-/** Makes the consumer of what is sent to one agent alone. */
-export async function deployInbox(bus: Bus, agent: string): Promise<void> {
-  await ensureDurable(bus.link, {
-    stream: bus.names.events,
-    name: inboxDurableName(agent),
-    filters: [bus.names.storedFilter(inboxType(agent))],
-    ackPendingMax: 100,
-    ackWaitMs: ACK_WAIT_MS,
-  })
+/** Makes the consumers of what is sent to one agent alone, one a partition, as those of its events. */
+export async function deployInbox(
+  bus: Bus,
+  { name, partitions }: Pick<Deployable, "name" | "partitions">,
+): Promise<void> {
+  for (let partition = 0; partition < partitions; partition++) {
+    await ensureDurable(bus.link, {
+      stream: bus.names.events,
+      name: inboxDurableName(name, partitions, partition),
+      filters: [bus.names.storedFilter(inboxType(name), { partitions, partition })],
+      ackPendingMax: 100,
+      ackWaitMs: ACK_WAIT_MS,
+    })
+  }
 }

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto"
 import { existsSync, readFileSync, statSync } from "node:fs"
 import { readdir } from "node:fs/promises"
-import { dirname, join, resolve, sep } from "node:path"
+import { dirname, extname, join, resolve, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { createJiti } from "jiti"
 import { type AgentDefinition, isAgent } from "../agents/define-agent.js"
@@ -107,7 +107,7 @@ async function makeJiti(): Promise<ReturnType<typeof createJiti>> {
 
 /** What a worker needs to load an agent of this file once more. */
 function originOf(file: string): AgentOrigin {
-  const program = fileURLToPath(new URL("./isolation-worker.js", import.meta.url))
+  const program = fileURLToPath(new URL(`./isolation-worker${extname(import.meta.url)}`, import.meta.url))
   return { file, fingerprint: hash("sha256", readFileSync(file), "base64url"), program }
 }
 

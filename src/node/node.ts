@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
 import { setTimeout as delay } from "node:timers/promises"
+import { Alone } from "../agents/alone.js"
+import { busEvents, handlerPorts } from "../agents/bus-ports.js"
+import { systemClock } from "../agents/clock.js"
 import { DeadLetterWriter } from "../agents/dead-letters.js"
 import type { AgentDefinition } from "../agents/define-agent.js"
 import { HandlerHost } from "../agents/handler-host.js"
@@ -22,6 +25,7 @@ import { agentRecord, recordInCatalogue, sourceRecord } from "./catalogue.js"
 import { deployConsumers } from "./deploy.js"
 import { drainKey, drainMeaning } from "./drain-wish.js"
 import { SourceHost } from "./source-host.js"
+import { Suspensions } from "./suspensions.js"
 import { VERSION } from "./version.js"
 
 /** What a node hosts. */
@@ -69,6 +73,8 @@ export class MurmurNode {
   readonly #stopping = new AbortController()
   readonly #since = new Date().toISOString()
   readonly #deadLetters: DeadLetterWriter
+  readonly #suspensions: Suspensions
+  readonly #alone = new Alone()
   #plainTable = RouteTable.from([])
   #presenceTimer: NodeJS.Timeout | undefined
   #http: string | null = null
@@ -85,6 +91,8 @@ export class MurmurNode {
     this.telemetry = options.telemetry
     this.#log = options.telemetry.log
     const redact = options.redact ?? ((text: string) => text)
+    const partitionsOf = (agent: string): 1 | 8 | 64 => this.#hosts.get(agent)?.agent.partitions ?? 1
+    this.#suspensions = new Suspensions(options.bus, buckets, this.#log, partitionsOf, this.#stopping.signal)
     this.#deadLetters = new DeadLetterWriter(options.bus.publisher, options.bus.names, redact)
   }
 
@@ -220,8 +228,11 @@ export class MurmurNode {
     const record = agentRecord(agent)
     await recordInCatalogue(this.buckets.catalogue, record)
     await deployConsumers(this.options.bus, this.routes.live.table, record)
+    const { bus } = this.options
     const ports = {
-      bus: this.options.bus,
+      names: bus.names,
+      events: busEvents(bus),
+      clock: systemClock,
       telemetry: this.telemetry,
       deadLetters: this.#deadLetters,
       random: Math.random,
@@ -232,10 +243,13 @@ export class MurmurNode {
     const { behaviour } = agent
     const host: AgentHost =
       behaviour.kind === "handle"
-        ? new HandlerHost({ ...agent, behaviour }, ports)
-        : new ReactHost({ ...agent, behaviour }, ports)
+        ? new HandlerHost(
+            { ...agent, behaviour },
+            handlerPorts(bus, ports, { alone: this.#alone, suspension: this.#suspensions }),
+          )
+        : new ReactHost({ ...agent, behaviour }, { ...ports, bus })
     this.#hosts.set(agent.name, host)
-    if (this.#inboxes.has(agent.name)) openInbox(host)
+    if (this.#inboxes.has(agent.name)) this.#openInbox(host)
     if (this.#runs(agent.name)) host.start()
   }
 
@@ -298,7 +312,7 @@ export class MurmurNode {
     } else if (kind === "inbox" && value !== undefined) {
       this.#inboxes.add(agent)
       const host = this.#hosts.get(agent)
-      if (host !== undefined) openInbox(host)
+      if (host !== undefined) this.#openInbox(host)
     } else if (kind === "wake" && value !== undefined) this.#onWake(agent, JSON.stringify(value))
     else if (kind === "drain") {
       this.#onDrain(drainMeaning(change, { id: this.id, since: this.#since })).catch((error) =>
@@ -318,6 +332,12 @@ export class MurmurNode {
     this.#log.info({ node: this.id }, "an operator drains this node")
     await this.#announce()
     await this.stop()
+  }
+
+  #openInbox(host: AgentHost): void {
+    if (!(host instanceof HandlerHost)) return
+    host.openInbox()
+    this.#suspensions.follow(host.agent.name)
   }
 
   /** An operator has resumed an agent. What was said before is seen again when the settings are. */
@@ -368,10 +388,6 @@ export class MurmurNode {
 function agentCheck({ agent, blocked, quarantined }: AgentHost): ReadinessCheck {
   const against = blocked !== undefined ? `blocked: ${blocked}` : quarantined ? "quarantined" : undefined
   return { name: `agent ${agent.name}`, ok: against === undefined, detail: against ?? "runs" }
-}
-
-function openInbox(host: AgentHost): void {
-  if (host instanceof HandlerHost) host.openInbox()
 }
 
 /** @throws MurmurError `NODE_TWICE` */

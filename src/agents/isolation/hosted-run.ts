@@ -4,7 +4,7 @@ import { ErrorCrossing } from "./error-crossing.js"
 import type { HostContext } from "./host-context.js"
 import { revivedFields } from "./log-fields.js"
 import type { Answer, Call, Harvest, RunMessage, StepFacts, WorkerMessage } from "./wire.js"
-import type { WorkerProcess } from "./worker-process.js"
+import type { StepWorker } from "./worker-process.js"
 
 /** What became of the worker of a step that is over. */
 export type WorkerAfter = "free" | "spent"
@@ -34,7 +34,7 @@ export class HostedRun {
 
   /** @param onWorker told once, when nothing of the step is left in the worker, or when it has to be replaced */
   constructor(
-    private readonly worker: WorkerProcess,
+    private readonly worker: StepWorker,
     private readonly ctx: HostContext,
     private readonly onWorker: (after: WorkerAfter) => void,
   ) {}

@@ -24,12 +24,22 @@ export interface WorkerListener {
 /** Loading a few modules takes half a second; a machine under load may take many times that. */
 const START_MS_MAX = 30_000
 
+/** A program that was not built: murmur's own tests. */
+const FROM_SOURCE = ["--import", "jiti/register"]
+
+/** What a step needs of its worker. */
+export interface StepWorker {
+  /** Who hears what the worker says. What is said while nobody listens is about a step that is over. */
+  listener: WorkerListener | undefined
+  /** Without effect when the worker is gone: its end is told in another way. */
+  post(message: HostMessage): void
+}
+
 /**
  * One worker, seen from its node: a process of its own that has the agent's code and runs its handler, one step at a
  * time. It does not keep the node's process alive.
  */
-export class WorkerProcess {
-  /** Who hears what the worker says. What is said while nobody listens is about a step that is over. */
+export class WorkerProcess implements StepWorker {
   listener: WorkerListener | undefined
   #crash: Error | undefined
   #dead = false
@@ -60,7 +70,7 @@ export class WorkerProcess {
   static async start(options: WorkerOptions, signal: AbortSignal): Promise<WorkerProcess> {
     const { agent, origin, memoryMbMax } = options
     const child = fork(origin.program, [agent], {
-      execArgv: [`--max-old-space-size=${memoryMbMax}`],
+      execArgv: [`--max-old-space-size=${memoryMbMax}`, ...(origin.program.endsWith(".ts") ? FROM_SOURCE : [])],
       serialization: "advanced",
       stdio: ["ignore", "inherit", "pipe", "ipc"],
     })
@@ -79,7 +89,6 @@ export class WorkerProcess {
     return this.#dead
   }
 
-  /** Without effect when the worker is gone: its end is told in another way. */
   post(message: HostMessage): void {
     if (this.#dead || !this.child.connected) return
     this.child.send(message, () => {}) // what cannot be sent any more is followed by its end

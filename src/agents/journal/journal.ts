@@ -1,121 +1,278 @@
-import { createHash } from "node:crypto"
-import { z } from "zod"
-import type { Bus } from "../../bus/bus.js"
-import { readHistory } from "../../bus/reader.js"
-import { encodeKey } from "../../bus/subjects.js"
-import { isMurmurError, MurmurError, RetryableError, TerminalError } from "../../errors.js"
+import type { RecordLog } from "../../bus/record-log.js"
+import { isMurmurError, RetryableError, TerminalError } from "../../errors.js"
+import { type Clock, timeText } from "../clock.js"
 import { crashPoint } from "../crash-points.js"
+import { Attempts } from "./attempts.js"
+import { callHash, checkSame } from "./call-hash.js"
+import {
+  type AnswerRecord,
+  type BegunRecord,
+  type EndedRecord,
+  encodeRecord,
+  type JournalRecord,
+  parseRecord,
+  type Wait,
+  type WaitingRecord,
+} from "./records.js"
 
-/** One call of a step, and its answer. */
-const JournalEntry = z.object({
-  /** Which call of the step it is, from 0. */
-  position: z.number(),
-  /** What was called: `run charge`. */
-  call: z.string(),
-  hash: z.string(),
-  answer: z.unknown(),
-  at: z.string(),
-})
-export type JournalEntry = z.infer<typeof JournalEntry>
+/** A call that is over sooner leaves no note that it began: only what takes its time may be interrupted. */
+const NOTE_AFTER_MS = 50
 
-/** A step asked for something else than it did before: its code changed, or it is not deterministic. */
-export class NondeterminismError extends TerminalError {}
+/** One call of a step. */
+export interface Call {
+  readonly position: number
+  /** What is called: `run charge`. */
+  readonly call: string
+  readonly input: unknown
+}
 
-/** The journal as a step sees it. */
-export interface StepJournal {
-  /** How many answers it holds. */
-  readonly size: number
-  /**
-   * Does something once: returns the recorded answer, or does it and records the answer.
-   *
-   * @param position which call of the step it is, from 0
-   * @throws NondeterminismError when the recorded call at this position is another one
-   * @throws RetryableError `STEP_TAKEN_OVER` when another node runs this step
-   */
-  call<T>(position: number, call: string, input: unknown, work: () => Promise<T> | T): Promise<T>
+/** What a suspended step leaves behind so that it can go on. */
+export interface Suspension {
+  readonly wait: Wait
+  readonly event: unknown
+  readonly storedAt: string
+}
+
+/** How a wait stands. */
+export type Waited =
+  | { readonly kind: "answered"; readonly answer: unknown }
+  | { readonly kind: "waiting"; readonly record: WaitingRecord }
+
+/** What journals of an agent need. */
+export interface JournalPorts {
+  readonly log: RecordLog
+  readonly clock: Clock
+  /** Called after each new answer is in the journal; a throw breaks the run off. For tests that replay always. */
+  readonly onAnswer?: (call: string) => void
 }
 
 /**
  * What one step has asked and been answered so far. A step that runs again is given the recorded answers up to where it
  * had come: what was done once is not done again, and money is not spent twice.
  *
- * One writer by fence: of two nodes that run the same step, one is refused and gives way.
+ * One writer by fence: of two nodes that run the same step, one is refused (`STEP_TAKEN_OVER`) and gives way.
  */
-export class Journal implements StepJournal {
-  readonly #entries: JournalEntry[] = []
+export class Journal {
+  readonly attempts = new Attempts()
+  /** Which attempt writes. */
+  attempt = 1
+  readonly #answers = new Map<number, AnswerRecord>()
+  /** Calls that began, and whose answer is not known. */
+  readonly #begun = new Map<number, BegunRecord>()
+  readonly #times = new Map<number, number>()
+  readonly #waits = new Map<number, WaitingRecord>()
+  #records = 0
   #seq = 0
   #writing: Promise<unknown> = Promise.resolve()
 
   private constructor(
-    private readonly bus: Bus,
-    private readonly subject: string,
+    private readonly ports: JournalPorts,
+    readonly subject: string,
     private readonly agent: string,
   ) {}
 
-  /** Reads the journal of a step. */
-  static async open(bus: Bus, agent: string, eventId: string): Promise<Journal> {
-    const journal = new Journal(bus, journalSubject(bus.names.mesh, agent, eventId), agent)
-    const read = { stream: bus.names.steps, filter: journal.subject, from: { seq: 1 } }
-    const last = await bus.link.manager.streams.getMessage(bus.names.steps, { last_by_subj: journal.subject })
-    if (last === null) return journal
-    for await (const message of readHistory(bus.link, read)) {
-      const entry = parseEntry(message.data, journal.subject)
-      journal.#entries[entry.position] = entry
-      journal.#seq = message.seq
+  /** Reads the journal at a subject. @throws MurmurError `JOURNAL_RECORD` */
+  static async open(ports: JournalPorts, subject: string, agent: string): Promise<Journal> {
+    const journal = new Journal(ports, subject, agent)
+    const last = await ports.log.last(subject)
+    if (last === undefined) return journal
+    for await (const { data, seq } of ports.log.read(subject, { from: 1, to: last.seq })) {
+      journal.#apply(parseRecord(data, subject), seq)
     }
     return journal
   }
 
+  /** How many records it holds: it grows while its step makes progress. */
   get size(): number {
-    return this.#entries.length
+    return this.#records
   }
 
-  async call<T>(position: number, call: string, input: unknown, work: () => Promise<T> | T): Promise<T> {
-    const hash = callHash(call, input)
-    const recorded = this.#entries[position]
-    if (recorded !== undefined) return replayed(recorded, call, hash, this.agent) as T
-    const working = work()
-    crashPoint("P2")
-    const answer = await working
-    crashPoint("P3")
-    const entry: JournalEntry = { position, call, hash, answer: answer ?? null, at: new Date().toISOString() }
-    // calls that run side by side are recorded one after the other: each append is fenced by the one before
-    const written = this.#writing.then(() => this.#append(entry))
-    this.#writing = written.catch(() => {})
-    await written
-    crashPoint("P4")
-    return answer
+  /** The newest record of the step's suspension, if it was ever suspended and is not done. */
+  get suspended(): WaitingRecord | undefined {
+    return [...this.#waits.values()].at(-1)
   }
 
-  async #append(entry: JournalEntry): Promise<void> {
-    const payload = Buffer.from(JSON.stringify(entry))
+  /** What is waited for at a position, while it has not come. */
+  waitAt(position: number): WaitingRecord | undefined {
+    return this.#answers.has(position) ? undefined : this.#waits.get(position)
+  }
+
+  /** What was answered at a position. */
+  answerAt(position: number): unknown {
+    return this.#answers.get(position)?.answer
+  }
+
+  /** The question that was asked at a position, if one was. */
+  questionAt(position: number): Extract<Wait, { kind: "ask" }> | undefined {
+    const wait = this.#waits.get(position)?.wait
+    return wait?.kind === "ask" ? wait : undefined
+  }
+
+  /** How often a call began whose outcome is not known; 0 when it never did, or its outcome is known. */
+  unknownTimes({ position, call, input }: Call): number {
+    const begun = this.#begun.get(position)
+    if (begun === undefined) return 0
+    checkSame(begun, { call, hash: callHash(call, input) }, this.agent)
+    return this.#times.get(position) ?? 0
+  }
+
+  /**
+   * Does something once: returns the recorded answer, or does it and records the answer.
+   *
+   * @param note when it is noted that the call begins: `first`, before it does; or beside it, unless it is over at once
+   * @throws NondeterminismError when the recorded call at this position is another one
+   * @throws RetryableError `STEP_TAKEN_OVER` when another node runs this step
+   */
+  async call<T>(asked: Call, work: () => Promise<T> | T, note: "first" | "beside" = "beside"): Promise<T> {
+    const { position, call } = asked
+    const hash = callHash(call, asked.input)
+    const recorded = this.#answers.get(position)
+    if (recorded !== undefined) return this.#replay(recorded, call, hash) as T
+    const facts = (): Omit<BegunRecord, "kind"> => ({ position, call, hash, attempt: this.attempt, at: this.#now() })
+    const begin = (): Promise<void> => this.#write({ kind: "begun", ...facts() })
+    let over = (): void => {}
+    if (note === "first") await begin()
+    else over = this.ports.clock.after(NOTE_AFTER_MS, () => void begin().catch(() => {}))
+    let answer: T
     try {
-      const { seq } = await this.bus.publisher.append(this.subject, payload, this.#seq)
-      this.#seq = seq
-      this.#entries[entry.position] = entry
+      const working = work()
+      crashPoint("P2")
+      answer = await working
+    } finally {
+      over()
+    }
+    crashPoint("P3")
+    await this.#write({ kind: "answer", ...facts(), answer: answer ?? null })
+    crashPoint("P4")
+    this.ports.onAnswer?.(call)
+    return this.#answers.get(position)?.answer as T
+  }
+
+  /** Answers a call with an error, for good: it is thrown each time that the step runs. */
+  async refuse({ position, call, input }: Call, error: TerminalError): Promise<never> {
+    const { code, message } = error
+    const facts = { position, call, hash: callHash(call, input), attempt: this.attempt, at: this.#now() }
+    await this.#write({ kind: "answer", ...facts, answer: null, error: { code, message } })
+    throw error
+  }
+
+  /** Notes that a call that had begun had no effect. */
+  async undo({ position, call, input }: Call): Promise<void> {
+    const facts = { position, call, hash: callHash(call, input), attempt: this.attempt, at: this.#now() }
+    await this.#write({ kind: "undone", ...facts })
+  }
+
+  /**
+   * What a wait was answered with, or that it goes on. A new wait is noted.
+   *
+   * @throws NondeterminismError, and RetryableError `STEP_TAKEN_OVER`
+   */
+  async wait({ position, call, input }: Call, suspend: () => Promise<Suspension>): Promise<Waited> {
+    const hash = callHash(call, input)
+    const recorded = this.#answers.get(position)
+    if (recorded !== undefined) return { kind: "answered", answer: this.#replay(recorded, call, hash) }
+    const before = this.#waits.get(position)
+    if (before !== undefined) {
+      checkSame(before, { call, hash }, this.agent)
+      return { kind: "waiting", record: before }
+    }
+    const suspension = await suspend()
+    const facts = { position, call, hash, attempt: this.attempt, at: this.#now() }
+    const answers = [...this.#answers.values()]
+    const record: WaitingRecord = { kind: "waiting", ...facts, ...suspension, answers }
+    await this.#write(record)
+    return { kind: "waiting", record }
+  }
+
+  /** What was waited for has come. Without effect when it had come before. */
+  async resolve(position: number, answer: unknown): Promise<void> {
+    const waiting = this.waitAt(position)
+    if (waiting === undefined) return
+    const { call, hash } = waiting
+    await this.#write({ kind: "answer", position, call, hash, attempt: 0, at: this.#now(), answer })
+  }
+
+  /** Notes that an attempt begins: after a death it has to be known what was under way. */
+  async begin(attempt: number, node: string): Promise<void> {
+    this.attempt = attempt
+    await this.#write({ kind: "attempt", attempt, node, at: this.#now() })
+  }
+
+  /** Notes how an attempt ended. */
+  async end(ended: Omit<EndedRecord, "kind" | "at">): Promise<void> {
+    await this.#write({ kind: "ended", ...ended, at: this.#now() })
+  }
+
+  /** The step is done: what it waited for is waited for no more. */
+  async close(): Promise<void> {
+    if (this.#waits.size === 0) return
+    await this.end({ attempt: this.attempt, outcome: "done" })
+    await this.ports.log.deleteBefore(this.subject, this.#seq) // a wait is kept for ever: nobody else deletes it
+  }
+
+  #replay(recorded: AnswerRecord, call: string, hash: string): unknown {
+    checkSame(recorded, { call, hash }, this.agent)
+    if (recorded.error === undefined) return recorded.answer
+    const { code, message } = recorded.error
+    throw new TerminalError(message, { code })
+  }
+
+  #now(): string {
+    return timeText(this.ports.clock.now())
+  }
+
+  /** Calls that run side by side are recorded one after the other: each append is fenced by the one before. */
+  #write(record: JournalRecord): Promise<void> {
+    const written = this.#writing.then(() => {
+      // an attempt that outlived its time may have been first: its answer stands
+      if (record.kind === "answer" && this.#answers.has(record.position)) return undefined
+      return this.#append(record)
+    })
+    this.#writing = written.catch(() => {})
+    return written
+  }
+
+  async #append(record: JournalRecord): Promise<void> {
+    const { log } = this.ports
+    const payload = encodeRecord(record)
+    try {
+      // a wait may be longer than journals are kept
+      const { seq } = await log.append(this.subject, payload, this.#seq, { forEver: record.kind === "waiting" })
+      this.#apply(record, seq)
     } catch (error) {
       if (!isMurmurError(error) || error.code !== "FENCE_CONFLICT") throw error
-      const last = await this.bus.link.manager.streams.getMessage(this.bus.names.steps, { last_by_subj: this.subject })
-      if (last === null || !payload.equals(last.data)) throw takenOver(this.agent, error)
-      this.#seq = last.seq // our own record: its ack was lost
-      this.#entries[entry.position] = entry
+      const last = await log.last(this.subject)
+      if (last === undefined || !Buffer.from(last.data).equals(payload)) throw takenOver(this.agent, error)
+      this.#apply(record, last.seq) // our own record: its ack was lost
     }
   }
-}
 
-/** The recorded answer, if it is the answer to this call. @throws NondeterminismError */
-export function replayed(recorded: JournalEntry, call: string, hash: string, agent: string): unknown {
-  if (recorded.hash === hash) return recorded.answer
-  const asked = call === recorded.call ? `"${call}" with other input` : `"${call}"`
-  throw new NondeterminismError(
-    `"${agent}" did not repeat its step: call ${recorded.position} was "${recorded.call}" and is now ${asked}. The order and the input of journaled calls must follow from the event, the state and earlier answers alone`,
-    { code: "NONDETERMINISM", details: { position: recorded.position, recorded: recorded.call, called: call } },
-  )
-}
-
-/** Where the journal of a step lies. */
-export function journalSubject(mesh: string, agent: string, eventId: string): string {
-  return `${mesh}.step.${agent}.${encodeKey(eventId)}`
+  #apply(record: JournalRecord, seq: number): void {
+    this.#seq = seq
+    this.#records += 1
+    this.attempts.apply(record)
+    switch (record.kind) {
+      case "begun":
+        this.#begun.set(record.position, record)
+        this.#times.set(record.position, (this.#times.get(record.position) ?? 0) + 1)
+        return
+      case "undone":
+        this.#begun.delete(record.position)
+        return
+      case "answer":
+        this.#begun.delete(record.position)
+        this.#answers.set(record.position, record)
+        return
+      case "waiting":
+        for (const answer of record.answers) this.#answers.set(answer.position, answer)
+        this.#waits.set(record.position, record)
+        return
+      case "ended":
+        if (record.outcome === "done") this.#waits.clear()
+        return
+      case "attempt":
+    }
+  }
 }
 
 function takenOver(agent: string, cause: unknown): RetryableError {
@@ -124,25 +281,4 @@ function takenOver(agent: string, cause: unknown): RetryableError {
     cause,
     retryAfterMs: 250,
   })
-}
-
-/** Tells one call from another. */
-export function callHash(call: string, input: unknown): string {
-  return createHash("sha256")
-    .update(call)
-    .update("\u0000")
-    .update(JSON.stringify(input) ?? "")
-    .digest("base64url")
-    .slice(0, 22)
-}
-
-function parseEntry(data: Uint8Array, subject: string): JournalEntry {
-  try {
-    return JournalEntry.parse(JSON.parse(Buffer.from(data).toString()))
-  } catch (cause) {
-    throw new MurmurError(`Cannot read the journal "${subject}": murmur did not write it, or a newer version did`, {
-      code: "JOURNAL_RECORD",
-      cause,
-    })
-  }
 }

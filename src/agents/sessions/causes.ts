@@ -1,12 +1,33 @@
 import { createHash } from "node:crypto"
 
+/** An event as a session tells whether it has committed it. */
+export interface CauseOf {
+  readonly id: string
+  /** Sequence of an event that came in stream order; 0 for one that did not: only its id can tell. */
+  readonly seq: number
+  /** When the server stored it, in milliseconds since the epoch. */
+  readonly storedAtMs: number
+}
+
+/** As a snapshot holds it. */
+export interface StoredCauses {
+  readonly through: number
+  /** When the event of that sequence was stored. */
+  readonly throughAtMs?: number | undefined
+  readonly recent: readonly (readonly [string, number])[]
+}
+
 /**
  * Which events a session has committed. Order is kept per key, so everything at or below the sequence of the newest
  * committed event is done; ids beside it catch an event that was stored twice. Ids are kept as long as the stream keeps
  * events, as 64-bit hashes.
+ *
+ * A stream that was made anew, or lost its end, gives old sequences to new events. Those were stored later than the event
+ * that has the sequence here, and only their ids count.
  */
 export class Causes {
   #through = 0
+  #throughAtMs = Number.POSITIVE_INFINITY
   readonly #recent = new Map<string, number>()
 
   constructor(private readonly keepMs: number) {}
@@ -21,13 +42,17 @@ export class Causes {
     return this.#recent.size
   }
 
-  /** @param seq the event's sequence; infinity for one that did not come in stream order, which only its id can tell */
-  has(id: string, seq: number): boolean {
-    return seq <= this.#through || this.#recent.has(shortHash(id))
+  has({ id, seq, storedAtMs }: CauseOf): boolean {
+    const inOrder = seq > 0 && seq <= this.#through && storedAtMs <= this.#throughAtMs
+    return inOrder || this.#recent.has(shortHash(id))
   }
 
-  add(id: string, seq: number, atMs: number): void {
-    if (seq > this.#through) this.#through = seq
+  /** @param atMs when it was committed */
+  add({ id, seq, storedAtMs }: CauseOf, atMs: number): void {
+    if (seq > 0 && (seq > this.#through || storedAtMs > this.#throughAtMs)) {
+      this.#through = seq
+      this.#throughAtMs = storedAtMs
+    }
     const hash = shortHash(id)
     this.#recent.delete(hash) // so that the map stays sorted by time
     this.#recent.set(hash, atMs)
@@ -37,12 +62,14 @@ export class Causes {
     }
   }
 
-  toJSON(): { through: number; recent: [string, number][] } {
-    return { through: this.#through, recent: [...this.#recent] }
+  toJSON(): { through: number; throughAtMs?: number; recent: [string, number][] } {
+    const known = Number.isFinite(this.#throughAtMs) ? { throughAtMs: this.#throughAtMs } : {}
+    return { through: this.#through, ...known, recent: [...this.#recent] }
   }
 
-  restore(stored: { readonly through: number; readonly recent: readonly (readonly [string, number])[] }): void {
+  restore(stored: StoredCauses): void {
     this.#through = stored.through
+    this.#throughAtMs = stored.throughAtMs ?? Number.POSITIVE_INFINITY
     this.#recent.clear()
     for (const [hash, at] of stored.recent) this.#recent.set(hash, at)
   }

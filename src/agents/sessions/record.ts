@@ -18,7 +18,14 @@ const Entry = z.object({ name: z.string(), data: z.unknown() })
 export const CommitRecord = z.object({
   kind: z.literal("commit"),
   /** The event that the step handled. */
-  cause: z.object({ id: z.string(), type: z.string(), seq: z.number() }),
+  cause: z.object({
+    id: z.string(),
+    type: z.string(),
+    /** 0 when it did not come in stream order. */
+    seq: z.number(),
+    /** When the server stored it. */
+    at: z.string().optional(),
+  }),
   entries: z.array(Entry),
   /** What the entries changed in the state: it can be shown as of any commit without the agent's code. */
   changes: z.array(ChangeRecord).default([]),
@@ -44,7 +51,11 @@ export const SnapshotRecord = z.object({
   kind: z.literal("snapshot"),
   state: z.unknown(),
   stateVersion: z.number(),
-  causes: z.object({ through: z.number(), recent: z.array(z.tuple([z.string(), z.number()])) }),
+  causes: z.object({
+    through: z.number(),
+    throughAtMs: z.number().optional(),
+    recent: z.array(z.tuple([z.string(), z.number()])),
+  }),
   commits: z.number(),
   at: z.string(),
 })

@@ -1,19 +1,26 @@
-import type { Bus } from "../../bus/bus.js"
-import type { SealedEvent } from "../../bus/encode.js"
-import { readHistory } from "../../bus/reader.js"
-import { isMurmurError } from "../../errors.js"
+import type { RecordLog } from "../../bus/record-log.js"
+import type { MeshNames } from "../../bus/subjects.js"
+import { isMurmurError, TerminalError } from "../../errors.js"
+import { type Clock, timeText } from "../clock.js"
 import type { AgentState } from "../define-agent.js"
-import { publishMissing } from "../publish-missing.js"
 import { type CommitRecord, parseSessionRecord, type SessionRecord, type SnapshotRecord } from "./record.js"
 import { Session, type StateDefinition } from "./session.js"
 
 /** Causes are remembered as long as the EVENTS stream keeps events by default. */
 const CAUSES_KEPT_MS = 30 * 86_400_000
 
+/** What sessions stand on. */
+export interface SessionPorts {
+  readonly names: MeshNames
+  readonly clock: Clock
+  readonly log: RecordLog
+}
+
 /** The sessions of an agent. */
-export function openSessions(bus: Bus, agent: string, state: AgentState): SessionStore {
-  const { snapshotEvery, warmBytesMax } = state
-  return new SessionStore(bus, { agent, definition: state, causesKeptMs: CAUSES_KEPT_MS, snapshotEvery, warmBytesMax })
+export function openSessions(ports: SessionPorts, agent: string, state: AgentState): SessionStore {
+  const { snapshotEvery, keepCommits, warmBytesMax } = state
+  const options = { agent, definition: state, causesKeptMs: CAUSES_KEPT_MS, snapshotEvery, keepCommits, warmBytesMax }
+  return new SessionStore(ports, options)
 }
 
 export interface SessionStoreOptions {
@@ -23,6 +30,8 @@ export interface SessionStoreOptions {
   readonly causesKeptMs: number
   /** A snapshot is written after so many commits. */
   readonly snapshotEvery: number
+  /** How many commits are kept behind the newest snapshot; infinity for all. */
+  readonly keepCommits: number
   /** How many bytes of warm sessions are kept in memory; those used longest ago go first. */
   readonly warmBytesMax: number
 }
@@ -37,7 +46,7 @@ export class SessionStore {
   #warmBytes = 0
 
   constructor(
-    private readonly bus: Bus,
+    private readonly ports: SessionPorts,
     private readonly options: SessionStoreOptions,
   ) {}
 
@@ -48,7 +57,7 @@ export class SessionStore {
 
   /** The session of a key, as its log is now or as this node last wrote it. */
   async load(key: string | undefined): Promise<Session> {
-    const subject = this.bus.names.sessionSubject(this.options.agent, key)
+    const subject = this.ports.names.sessionSubject(this.options.agent, key)
     const warm = this.#warm.get(subject)
     if (warm !== undefined) {
       this.#warm.delete(subject)
@@ -62,18 +71,12 @@ export class SessionStore {
 
   /** Forgets what is in memory: another writer was there, or may have been. */
   forget(key: string | undefined): void {
-    this.#drop(this.bus.names.sessionSubject(this.options.agent, key))
-  }
-
-  /** Publishes those outputs of a stored commit that are not on the bus yet. */
-  publishMissing(outputs: readonly SealedEvent[], since: Date): Promise<void> {
-    return publishMissing(this.bus, this.options.agent, outputs, since)
+    this.#drop(this.ports.names.sessionSubject(this.options.agent, key))
   }
 
   /** The commit that an event caused, read from the log; `undefined` when it is not there (any more). */
   async findCommit(session: Session, causeId: string): Promise<CommitRecord | undefined> {
-    const read = { stream: this.bus.names.sessions, filter: session.subject, from: { seq: 1 }, toSeq: session.seq }
-    for await (const message of readHistory(this.bus.link, read)) {
+    for await (const message of this.ports.log.read(session.subject, { from: 1, to: session.seq })) {
       const record = parseSessionRecord(message.data, session.subject, message.seq)
       if (record.kind === "commit" && record.cause.id === causeId) return record
     }
@@ -104,7 +107,7 @@ export class SessionStore {
   async #append(session: Session, record: SessionRecord): Promise<boolean> {
     const payload = Buffer.from(JSON.stringify(record))
     try {
-      const { seq } = await this.bus.publisher.append(session.subject, payload, session.seq)
+      const { seq } = await this.ports.log.append(session.subject, payload, session.seq)
       // folded from what was stored, so that memory and log cannot differ
       session.apply(parseSessionRecord(payload, session.subject, seq), seq, payload.length)
       return true
@@ -114,41 +117,74 @@ export class SessionStore {
     }
   }
 
-  #snapshot(session: Session): Promise<boolean> {
+  async #snapshot(session: Session): Promise<boolean> {
     const snapshot: SnapshotRecord = {
       kind: "snapshot",
       state: session.state,
       stateVersion: this.options.definition.version,
       causes: session.causes.toJSON(),
       commits: session.commits,
-      at: new Date().toISOString(),
+      at: timeText(this.ports.clock.now()),
     }
-    return this.#append(session, snapshot)
+    if (!(await this.#append(session, snapshot))) return false
+    await this.#trim(session)
+    return true
+  }
+
+  /**
+   * Deletes the oldest commits, so that at least as many are left before the newest snapshot as are to be kept. What is
+   * left begins with a snapshot: the state can be told at each of its commits.
+   */
+  async #trim({ subject, seq: newestSnapshot }: Session): Promise<void> {
+    const { keepCommits } = this.options
+    if (!Number.isFinite(keepCommits)) return
+    let commits = 0
+    const snapshots: { seq: number; commitsBefore: number }[] = []
+    for await (const { seq, data } of this.ports.log.read(subject, { from: 1, to: newestSnapshot })) {
+      const { kind } = parseSessionRecord(data, subject, seq)
+      if (kind === "snapshot") snapshots.push({ seq, commitsBefore: commits })
+      else commits += 1
+    }
+    const first = snapshots.findLast(({ commitsBefore }) => commits - commitsBefore >= keepCommits)
+    if (first !== undefined) await this.ports.log.deleteBefore(subject, first.seq)
   }
 
   async #fold(subject: string): Promise<Session> {
-    const { names, link } = this.bus
+    const { log } = this.ports
     const { definition, causesKeptMs } = this.options
     const session = new Session(subject, definition, causesKeptMs)
-    const last = await link.manager.streams.getMessage(names.sessions, { last_by_subj: subject })
-    if (last === null) return session
+    const last = await log.last(subject)
+    if (last === undefined) return session
     const newest = parseSessionRecord(last.data, subject, last.seq)
     const snapshotSeq = newest.kind === "snapshot" ? last.seq : newest.snapshot
     const usable = snapshotSeq > 0 ? await this.#readSnapshot(subject, snapshotSeq) : undefined
     if (usable !== undefined) session.restore(usable.record, snapshotSeq, usable.bytes)
     const from = usable === undefined ? 1 : snapshotSeq + 1
     if (from > last.seq) return session
-    const read = { stream: names.sessions, filter: subject, from: { seq: from } }
-    for await (const message of readHistory(link, read)) {
-      session.apply(parseSessionRecord(message.data, subject, message.seq), message.seq, message.data.length)
+    for await (const { data, seq } of log.read(subject, { from })) {
+      const record = parseSessionRecord(data, subject, seq)
+      const trimmed = record.kind === "snapshot" && record.commits !== session.commits
+      if (trimmed) session.restore(this.#migrated(record, subject), seq, data.length)
+      else session.apply(record, seq, data.length)
     }
     return session
   }
 
+  /** The first snapshot of a log that was trimmed: what made it is gone, so it has to fit today's state. */
+  #migrated(record: SnapshotRecord, subject: string): SnapshotRecord {
+    const { version, migrate } = this.options.definition
+    if (record.stateVersion === version) return record
+    if (migrate !== undefined) return { ...record, state: migrate(record.state, record.stateVersion) }
+    throw new TerminalError(
+      `Cannot read session "${subject}": its log was trimmed (state.keepCommits), what is left begins with state version ${record.stateVersion}, and the agent has version ${version}. Give the agent a state.migrate that turns the old state into the new one`,
+      { code: "STATE_MIGRATE", details: { found: record.stateVersion, wanted: version } },
+    )
+  }
+
   /** The snapshot at a sequence, unless it was made by another version of the state. */
   async #readSnapshot(subject: string, seq: number): Promise<{ record: SnapshotRecord; bytes: number } | undefined> {
-    const message = await this.bus.link.manager.streams.getMessage(this.bus.names.sessions, { seq })
-    if (message === null || message.subject !== subject) return undefined
+    const message = await this.ports.log.at(seq)
+    if (message?.subject !== subject) return undefined
     const record = parseSessionRecord(message.data, subject, seq)
     if (record.kind !== "snapshot" || record.stateVersion !== this.options.definition.version) return undefined
     return { record, bytes: message.data.length }

@@ -8,6 +8,8 @@ export interface StateDefinition {
   readonly evolve: Readonly<Record<string, (state: never, data: never) => unknown>>
   /** Raise it when `evolve` means something else: snapshots of other versions are not used. */
   readonly version: number
+  /** Turns the state of an older version into one of this version, where the log that made it was trimmed. */
+  readonly migrate?: ((state: unknown, version: number) => unknown) | undefined
 }
 
 /**
@@ -75,7 +77,9 @@ export class Session {
       return
     }
     for (const entry of record.entries) this.#state = evolve(this.definition, this.#state, entry, this.subject)
-    this.causes.add(record.cause.id, record.cause.seq, Date.parse(record.at))
+    const { id, seq: at, at: storedAt } = record.cause
+    const storedAtMs = storedAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(storedAt)
+    this.causes.add({ id, seq: at, storedAtMs }, Date.parse(record.at))
     this.#commits += 1
     this.#sinceSnapshot += 1
     this.#newest = record

@@ -54,7 +54,9 @@ function checkConsumers(state: MeshState, consumers: ReadonlyMap<string, Consume
   const expected = new Set<string>()
   const allowed = new Set<string>()
   for (const { name, partitions } of agentRecords(state)) {
-    allowed.add(inboxDurableName(name))
+    for (let partition = 0; partition < partitions; partition++) {
+      allowed.add(inboxDurableName(name, partitions, partition))
+    }
     if (state.table.patternsOf(name).length === 0) continue
     for (let partition = 0; partition < partitions; partition++) expected.add(durableName(name, partitions, partition))
   }

@@ -1,0 +1,49 @@
+import type { Bus } from "../bus/bus.js"
+import { Partition } from "../bus/partition.js"
+import { readHistory, readMessage } from "../bus/reader.js"
+import { StreamLog } from "../bus/record-log.js"
+import type { AgentPorts } from "./host.js"
+import type { EventPort, HandlerPorts } from "./ports.js"
+
+/** The events of a mesh, over its bus. */
+export function busEvents(bus: Bus): EventPort {
+  return {
+    store: (event) => bus.publisher.store(event),
+    publish: (draft, options) => bus.publish(draft, options),
+    read: (seq) => readMessage(bus.link, bus.names.events, seq),
+    ids: (producer, key, since) => storedIds(bus, producer, key, since),
+  }
+}
+
+/** The ports of handlers, over a bus. */
+export function handlerPorts(
+  bus: Bus,
+  ports: AgentPorts,
+  node: Pick<HandlerPorts, "alone" | "suspension">,
+): HandlerPorts {
+  const { link, names } = bus
+  return {
+    ...ports,
+    ...node,
+    logs: busLogs(bus),
+    openLane: (durable, handler, { batchMax }) =>
+      new Partition(link, { stream: names.events, durable, batchMax, log: ports.telemetry.log }, handler),
+  }
+}
+
+/** The log streams of a mesh. */
+export function busLogs({ link, names, publisher }: Bus): HandlerPorts["logs"] {
+  return {
+    sessions: new StreamLog(link, publisher, names.sessions),
+    steps: new StreamLog(link, publisher, names.steps),
+  }
+}
+
+async function* storedIds(bus: Bus, producer: string, key: string | undefined, since: Date): AsyncGenerator<string> {
+  const filter = bus.names.storedFilter(">", { producer, ...(key !== undefined && { key }) })
+  const read = { stream: bus.names.events, filter, from: { time: since }, headersOnly: true }
+  for await (const message of readHistory(bus.link, read)) {
+    const id = message.header("Nats-Msg-Id")
+    if (id !== undefined) yield id
+  }
+}

@@ -1,0 +1,197 @@
+import type { MurmurEvent } from "../bus/event.js"
+import { ensureError, MurmurError } from "../errors.js"
+import type { Log } from "../telemetry/ports.js"
+import { burialPorts, bury } from "./burial.js"
+import { type Attempt, type DeadReason, type GivenUp, letterEvent } from "./dead-letters.js"
+import type { AgentDefinition } from "./define-agent.js"
+import type { OpenJournal } from "./effects.js"
+import type { AgentStats } from "./host.js"
+import type { Attempts, PreviousAttempt } from "./journal/attempts.js"
+import { originalOf } from "./original-event.js"
+import type { HandlerPorts } from "./ports.js"
+import type { Quarantine } from "./quarantine.js"
+import { judge } from "./retry.js"
+import type { Revival } from "./revival.js"
+import type { Outcome, StepInput, StepRunner } from "./step.js"
+import type { Resume } from "./suspension.js"
+
+/** One event that an agent is to handle, or what lets a suspended step go on. */
+export interface Work {
+  readonly event: MurmurEvent
+  readonly key: string | undefined
+  readonly seq: number
+  readonly storedAtMs: number
+  /** Whether it came in stream order. */
+  readonly ordered: boolean
+  readonly resume: Resume | undefined
+  /** Whether the owner before may have died of it. */
+  readonly suspect: boolean
+  /** Whether the partition was lost meanwhile: another node may have done it by now. */
+  readonly lost: boolean
+}
+
+/** What becomes of the message that brought a work: it is acked, left unacked, or given back to be tried by another. */
+export type Fate = "done" | "left" | "lost"
+
+/** What a worker works with. */
+export interface WorkerParts {
+  readonly ports: HandlerPorts
+  readonly steps: StepRunner
+  readonly revival: Revival
+  readonly openJournal: OpenJournal
+  readonly quarantine: Quarantine
+  readonly stats: AgentStats
+  readonly log: Log
+  /** Aborted when the node cannot wait any longer. */
+  readonly stopping: AbortSignal
+  /** Waits without holding one of the agent's places. */
+  pause(wait: Promise<unknown>): Promise<void>
+}
+
+const RETRY_MS_MAX = 5_000
+
+/** Decides the fate of one event after the other: attempts until one succeeds or the event is given up. */
+export class StepWorker {
+  constructor(
+    private readonly agent: AgentDefinition,
+    private readonly parts: WorkerParts,
+  ) {}
+
+  /** Never rejects. */
+  async work(work: Work): Promise<Fate> {
+    const prepared = await this.#prepare(work)
+    if (typeof prepared === "string") return prepared
+    const past = prepared.journal === undefined ? undefined : (await prepared.journal).attempts
+    const attempts = past?.all.map(pastAttempt) ?? []
+    const spent = past?.spent ?? 0
+    if (past !== undefined && spent >= this.agent.retry.attempts) {
+      return this.#giveUp(prepared, past.deaths > 0 ? "died" : "failed", exhausted(this.agent.name, past), attempts)
+    }
+    return this.#try(work, prepared, spent, attempts)
+  }
+
+  async #try(work: Work, input: StepInput, spent: number, attempts: Attempt[]): Promise<Fate> {
+    const { ports, quarantine, stats, stopping } = this.parts
+    for (let attempt = spent + 1; !stopping.aborted; attempt++) {
+      const outcome = await this.#attempt(input, attempt)
+      if (outcome.ok) {
+        stats.steps += 1
+        quarantine.succeeded()
+        return "done"
+      }
+      if (stopping.aborted) return "left"
+      attempts.push(outcome.attempt)
+      stats.failures += 1
+      quarantine.failed(input.event.id, outcome.attempt)
+      const verdict = judge(outcome.error, attempt, this.agent.retry, ports.random())
+      if (verdict.next === "dead") return this.#giveUp(input, verdict.reason, outcome.error, attempts)
+      this.#noteRetry(input, outcome.error, attempt, verdict.delayMs)
+      await this.parts.pause(ports.clock.delay(verdict.delayMs, stopping))
+      if (quarantine.left) return "left" // whoever takes over tries it
+      if (work.lost) return "lost"
+    }
+    return "left"
+  }
+
+  /** A step that a process died in runs when no other such step does: if it dies again, it is known of which. */
+  async #attempt(input: StepInput, attempt: number): Promise<Outcome> {
+    const { steps, ports, stopping } = this.parts
+    if (input.previousAttempt?.ended !== "died") return steps.attempt(input, attempt, stopping)
+    const entering = ports.alone.enter()
+    await this.parts.pause(entering)
+    try {
+      return await steps.attempt(input, attempt, stopping)
+    } finally {
+      ;(await entering)()
+    }
+  }
+
+  /** What the step is to be done with, or the fate of a work that needs no step. */
+  async #prepare(work: Work): Promise<StepInput | Fate> {
+    const { resume, suspect, ordered, storedAtMs } = work
+    if (resume === undefined && ordered && !suspect) return inputOf(work.event, { ordered, storedAtMs, careful: false })
+    for (let failures = 0; !this.parts.stopping.aborted; failures++) {
+      try {
+        return resume === undefined ? await this.#recall(work) : await this.#revive(work, resume)
+      } catch (thrown) {
+        this.parts.log.warn({ event: work.event.id, error: ensureError(thrown) }, "cannot read a journal; trying again")
+        const waitMs = Math.min(RETRY_MS_MAX, 100 * 2 ** Math.min(failures, 10))
+        await this.parts.pause(this.parts.ports.clock.delay(waitMs, this.parts.stopping))
+      }
+    }
+    return "left"
+  }
+
+  /** An event that may have been tried before. */
+  async #recall({ event, ordered, storedAtMs, suspect }: Work): Promise<StepInput> {
+    const journal = await this.parts.openJournal(event.id)
+    const input = inputOf(event, { ordered, storedAtMs, careful: suspect })
+    return { ...input, journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
+  }
+
+  async #revive({ event, key, seq, storedAtMs, suspect }: Work, resume: Resume): Promise<StepInput | Fate> {
+    const revived = await this.parts.revival.revive(resume, seq, storedAtMs)
+    if (revived === undefined) {
+      this.parts.log.debug({ event: event.id, key, step: resume.step }, "nothing waits for this")
+      return "done"
+    }
+    const { intake, journal } = revived
+    if (intake.kind === "dead") return (await this.#bury(intake.given)) ? "done" : "left"
+    if (intake.kind !== "run") return "done"
+    const input = inputOf(intake.event, { ordered: false, storedAtMs: revived.storedAtMs, careful: suspect })
+    return { ...input, journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
+  }
+
+  #noteRetry({ event }: StepInput, error: Error, attempt: number, delayMs: number): void {
+    const { stats, ports, log } = this.parts
+    stats.retries += 1
+    ports.telemetry.metrics.count("murmur.step.retries", 1, { agent: this.agent.name })
+    log.warn({ event: event.id, key: event.key, attempt, delayMs, error }, "a step failed; trying again")
+  }
+
+  async #giveUp(input: StepInput, reason: DeadReason, error: Error, attempts: Attempt[]): Promise<Fate> {
+    const { event } = input
+    const letter = letterEvent(await originalOf(event, this.parts.ports))
+    const given = { agent: this.agent.name, reason, event: letter, key: event.key, error, attempts }
+    if (!(await this.#bury({ ...given, traceparent: event.trace?.traceparent }))) return "left"
+    await this.#noteGivenUp(input, attempts.length)
+    return "done"
+  }
+
+  /** When the letter is tried again, its attempts count anew. What was answered stays answered. */
+  async #noteGivenUp(input: StepInput, attempt: number): Promise<void> {
+    try {
+      const journal = await (input.journal ?? this.parts.openJournal(input.event.id))
+      await journal.end({ attempt, outcome: "given-up" })
+    } catch (thrown) {
+      this.parts.log.debug(
+        { event: input.event.id, error: ensureError(thrown) },
+        "cannot note that an event was given up",
+      )
+    }
+  }
+
+  /** @returns whether the letter is stored; not when the node stops */
+  #bury(given: GivenUp): Promise<boolean> {
+    return bury(given, burialPorts(this.parts), this.parts.stopping)
+  }
+}
+
+function inputOf(event: MurmurEvent, how: Pick<StepInput, "ordered" | "storedAtMs" | "careful">): StepInput {
+  return { event, ...how, journal: undefined, previousAttempt: undefined }
+}
+
+/** An attempt of another process, as a dead letter tells it. */
+function pastAttempt({ at, ended, error, calls }: PreviousAttempt): Attempt {
+  if (error !== undefined) return { at, durationMs: 0, ...error }
+  const last = calls.at(-1)
+  const doing = last === undefined ? "before its first call" : `${last.answered ? "after" : "in"} "${last.call}"`
+  return { at, durationMs: 0, code: `STEP_${ended.toUpperCase()}`, message: `The process died ${doing}` }
+}
+
+function exhausted(agent: string, past: Attempts): MurmurError {
+  return new MurmurError(
+    `A step of "${agent}" was tried ${past.spent} times, and ${past.deaths} times its process died in it`,
+    { code: "STEP_DIED", details: { attempts: past.spent, deaths: past.deaths } },
+  )
+}
