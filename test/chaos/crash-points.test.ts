@@ -4,7 +4,9 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { CrashPoint } from "../../src/agents/crash-points.js"
+import { parseRecord } from "../../src/agents/journal/records.js"
 import { type Bus, openBus } from "../../src/bus/bus.js"
+import { readHistory } from "../../src/bus/reader.js"
 import { readSession } from "../../src/node/session-view.js"
 import { buildCli } from "../cli/support/cli.js"
 import { checkMesh } from "../support/checker.js"
@@ -94,8 +96,12 @@ class Scene {
 
   /** How many answers are in the journals. */
   async journaled(): Promise<number> {
-    const { state } = await this.bus.link.manager.streams.info(this.bus.names.steps)
-    return state.messages
+    let answers = 0
+    const read = { stream: this.bus.names.steps, filter: `${this.bus.names.mesh}.step.*.*`, from: { seq: 1 } }
+    for await (const { data, subject } of readHistory(this.bus.link, read)) {
+      if (parseRecord(data, subject).kind === "answer") answers += 1
+    }
+    return answers
   }
 
   charges(): string[] {
