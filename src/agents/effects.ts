@@ -1,10 +1,13 @@
 import type { MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
-import { MurmurError } from "../errors.js"
+import { ensureError, MurmurError } from "../errors.js"
 import { type AskOptions, checkAsk, checkSleep } from "./ask.js"
 import { type Clock, timeText } from "./clock.js"
+import { drawsOf } from "./draws.js"
+import { isTakenOver } from "./give-way.js"
 import type { Call, Journal, Waited } from "./journal/journal.js"
 import type { Wait } from "./journal/records.js"
+import { plain } from "./plain.js"
 import type { StateEntry } from "./sessions/record.js"
 import { evolve, type Session, type StateDefinition } from "./sessions/session.js"
 import { carried, type SuspensionPort } from "./suspension.js"
@@ -42,18 +45,26 @@ export class Effects {
   readonly entries: StateEntry[] = []
   #state: unknown
   #journal: Promise<Journal> | undefined
+  /** The same sequence of numbers on each attempt of this step. */
+  readonly random: () => number
   #calls = 0
-  #draws = 0
   /** Journaled calls that run at this moment. */
   #running = 0
   /** Waits that the handler stands before. */
   #waiting = 0
+  #takenOver: Error | undefined
 
   constructor(
     private readonly scope: EffectScope,
     private readonly ports: EffectPorts,
   ) {
     this.#state = scope.session?.state
+    this.random = drawsOf(scope.agent, scope.event)
+  }
+
+  /** Set when another node runs this step as well, and is ahead. */
+  get takenOver(): Error | undefined {
+    return this.#takenOver
   }
 
   get state(): unknown {
@@ -87,6 +98,9 @@ export class Effects {
     this.#running += 1
     try {
       return await make(await this.#open(), { position, call, input })
+    } catch (error) {
+      if (isTakenOver(error)) this.#takenOver = ensureError(error)
+      throw error
     } finally {
       this.#running -= 1
       this.#suspendWhenIdle()
@@ -101,13 +115,6 @@ export class Effects {
 
   async ask(question: string, options: AskOptions): Promise<string> {
     return this.askAbout(this.#calls++, question, options)
-  }
-
-  /** The same sequence of numbers on each attempt of this step. */
-  random(): number {
-    const { agent, event } = this.scope
-    const id = derivedId(agent, event.key ?? "", event.id, `random ${this.#draws++}`)
-    return Buffer.from(id, "base64url").readUIntBE(0, 6) / 2 ** 48
   }
 
   /**
@@ -169,6 +176,15 @@ export class Effects {
     await suspension.ask({ ...asked, askedAt: timeText(clock.now()) }, event)
   }
 
+  /** Keeps the step from being suspended until the returned function is called: for who learns late what a handler does. */
+  hold(): () => void {
+    this.#running += 1
+    return () => {
+      this.#running -= 1
+      this.#suspendWhenIdle()
+    }
+  }
+
   /** A handler that has something else to do besides waiting begins it in the same turn. */
   #suspendWhenIdle(): void {
     if (this.#waiting === 0 || this.#running > 0) return
@@ -180,15 +196,5 @@ export class Effects {
   #open(): Promise<Journal> {
     this.#journal ??= this.ports.openJournal(this.scope.event.id)
     return this.#journal
-  }
-}
-
-/** A value as JSON gives it back. @throws MurmurError `NOT_JSON` */
-function plain(value: unknown, what: string): unknown {
-  if (value === undefined) return null
-  try {
-    return JSON.parse(JSON.stringify(value))
-  } catch (cause) {
-    throw new MurmurError(`Cannot keep ${what}: it is not JSON`, { code: "NOT_JSON", cause })
   }
 }

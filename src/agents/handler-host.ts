@@ -10,6 +10,7 @@ import type { AgentDefinition } from "./define-agent.js"
 import { Feed, type FeedHandler } from "./feed.js"
 import { type AgentHost, AgentStats, agentLog, durableName, heartbeat, inboxDurableName } from "./host.js"
 import { IntakeGate } from "./intake.js"
+import { type IsolatedHandler, inWorkers, isolate } from "./isolation/isolate.js"
 import { Journal } from "./journal/journal.js"
 import { journalSubject } from "./journal/records.js"
 import { KeyCount } from "./key-count.js"
@@ -50,6 +51,8 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   readonly #inboxes: readonly Feed<Task>[]
   readonly #marks: readonly TenureMark[]
   readonly #sessions: SessionStore | undefined
+  /** The workers that run its steps, when it is isolated. */
+  readonly #isolated: IsolatedHandler | undefined
   /** Under which key events without one stand: none for agents without state, which need no order there. */
   readonly #keyless: string | undefined
   readonly #keys = new KeyCount()
@@ -73,15 +76,27 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
       Journal.open({ log: logs.steps, clock }, journalSubject(names.mesh, name, eventId), name)
     const redact = (text: string): string => deadLetters.redact(text)
     const original = (event: MurmurEvent): Promise<MurmurEvent> => originalOf(event, ports)
-    this.#mailbox = new Mailbox(agent.concurrency, (task) => this.#work(task))
+    this.#isolated = agent.isolation === "worker" ? isolate(agent) : undefined
+    this.#mailbox = new Mailbox(this.#isolated?.concurrency ?? agent.concurrency, (task) => this.#work(task))
     this.#quarantine = new Quarantine(agent, ports, this.#mailbox, this.#log)
-    const stepPorts = { ...ports, openJournal, original, redact, sessions: this.#sessions }
+    const stepPorts = {
+      ...ports,
+      guards: ports.guards.of(agent),
+      openJournal,
+      original,
+      redact,
+      sessions: this.#sessions,
+    }
     this.#worker = new StepWorker(agent, {
       ...{ ports, openJournal, quarantine: this.#quarantine, stats: this.stats, log: this.#log },
-      steps: new StepRunner(agent, stepPorts, this.stats),
+      steps: new StepRunner(
+        this.#isolated === undefined ? agent : inWorkers(agent, this.#isolated),
+        stepPorts,
+        this.stats,
+      ),
       revival: new Revival(this.#gate, openJournal, ports.suspension),
       stopping: this.#stopping.signal,
-      pause: (wait) => this.#mailbox.pause(wait),
+      pause,
     })
     const all = Array.from({ length: partitions }, (_, partition) => partition)
     const batchMax = Math.min(500, agent.inflightMax)
@@ -147,6 +162,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     this.#stopping.abort()
     await this.#idle(LAST_WORDS_MS)
     this.#endHeartbeat?.()
+    await this.#isolated?.stop()
     if (this.#mailbox.running > 0) return
     await Promise.all(owned.map(({ partition }) => this.#marks[partition]?.end().catch(() => {})))
     await Promise.all(this.#feeds().map(({ port }) => port.release()))

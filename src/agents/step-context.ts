@@ -88,6 +88,11 @@ export class Step implements StepContext {
 
   readonly random = (): number => this.#effects.random()
 
+  /** Keeps the step from being suspended until the returned function is called. */
+  hold(): () => void {
+    return this.#effects.hold()
+  }
+
   /** What was done besides emitting; `undefined` when nothing was. */
   get effects(): Effects | undefined {
     return this.#made
@@ -121,6 +126,11 @@ export class Step implements StepContext {
       cancelTimeout()
       stopping.removeEventListener("abort", onStop)
     }
+  }
+
+  /** A handler may have swallowed that another node runs its step: then this run counts for nothing. */
+  mustBeOurs(): void {
+    if (this.#made?.takenOver !== undefined) throw this.#made.takenOver
   }
 
   /** Nothing may be emitted any more. */

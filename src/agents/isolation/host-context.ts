@@ -6,6 +6,7 @@ import type { Call } from "./wire.js"
 
 /** A step's context as its run in a worker uses it. */
 export interface HostContext {
+  readonly agent: string
   readonly signal: AbortSignal
   readonly log: Log
   record(name: string, data: unknown): void
@@ -20,13 +21,14 @@ export interface HostContext {
   hold(): () => void
 }
 
-/** A context that can be kept from being suspended. */
+/** A context as the node's own runtime gives it. */
 export interface HoldableContext extends StepContext {
   hold(): () => void
 }
 
 export function hostContext(ctx: HoldableContext): HostContext {
   return {
+    agent: ctx.agent,
     signal: ctx.signal,
     log: ctx.log,
     record: (name, data) => ctx.record(name, data),

@@ -1,10 +1,10 @@
 import type { MurmurEvent } from "../../bus/event.js"
-import { ensureError, TerminalError } from "../../errors.js"
+import { ensureError, RetryableError, TerminalError } from "../../errors.js"
 import { ErrorCrossing } from "./error-crossing.js"
 import type { HostContext } from "./host-context.js"
 import { revivedFields } from "./log-fields.js"
 import type { Answer, Call, Harvest, RunMessage, StepFacts, WorkerMessage } from "./wire.js"
-import type { StepWorker } from "./worker-process.js"
+import type { WorkerLink } from "./worker-process.js"
 
 /** What became of the worker of a step that is over. */
 export type WorkerAfter = "free" | "spent"
@@ -34,7 +34,7 @@ export class HostedRun {
 
   /** @param onWorker told once, when nothing of the step is left in the worker, or when it has to be replaced */
   constructor(
-    private readonly worker: StepWorker,
+    private readonly worker: WorkerLink,
     private readonly ctx: HostContext,
     private readonly onWorker: (after: WorkerAfter) => void,
   ) {}
@@ -161,9 +161,15 @@ export class HostedRun {
     this.#over = true
     clearTimeout(this.#grace)
     this.#letGo()
+    for (const work of this.#works.values()) work.reject(this.#ended())
+    this.#works.clear()
     this.ctx.signal.removeEventListener("abort", this.#onAbort)
     this.worker.listener = undefined
     this.onWorker(after)
     finish()
+  }
+
+  #ended(): Error {
+    return new RetryableError(`A step of "${this.ctx.agent}" ended before what it had begun`, { code: "STEP_ENDED" })
   }
 }

@@ -71,3 +71,13 @@ async function livingWorker(pool: WorkerPool, signal: AbortSignal): Promise<Work
     pool.release(worker)
   }
 }
+
+type HandlerAgent = AgentDefinition & { behaviour: { kind: "handle" } }
+
+/** The agent with its workers in the place of its handler. */
+export function inWorkers(agent: HandlerAgent, workers: IsolatedHandler): HandlerAgent {
+  return {
+    ...agent,
+    behaviour: { kind: "handle", handle: (event, ctx) => workers.handle(event, ctx as HoldableContext) },
+  }
+}

@@ -28,7 +28,7 @@ const START_MS_MAX = 30_000
 const FROM_SOURCE = ["--import", "jiti/register"]
 
 /** What a step needs of its worker. */
-export interface StepWorker {
+export interface WorkerLink {
   /** Who hears what the worker says. What is said while nobody listens is about a step that is over. */
   listener: WorkerListener | undefined
   /** Without effect when the worker is gone: its end is told in another way. */
@@ -39,7 +39,7 @@ export interface StepWorker {
  * One worker, seen from its node: a process of its own that has the agent's code and runs its handler, one step at a
  * time. It does not keep the node's process alive.
  */
-export class WorkerProcess implements StepWorker {
+export class WorkerProcess implements WorkerLink {
   listener: WorkerListener | undefined
   #crash: Error | undefined
   #dead = false
