@@ -27,7 +27,7 @@ export interface HandedOut {
 export interface SimConsumerOptions {
   readonly stream: string
   /** Of the subjects as they are stored. */
-  readonly filter: string
+  readonly filters: readonly string[]
   readonly ackPendingMax?: number
   readonly ackWaitMs?: number
 }
@@ -181,7 +181,11 @@ export class SimConsumer {
 
   #wants(seq: number): boolean {
     const record = this.stream.at(seq)
-    return record !== undefined && !this.#acked.has(seq) && matches(this.options.filter, record.subject)
+    return (
+      record !== undefined &&
+      !this.#acked.has(seq) &&
+      this.options.filters.some((each) => matches(each, record.subject))
+    )
   }
 
   #take(): SimRecord | undefined {

@@ -39,7 +39,7 @@ export class Link implements Client {
   /** Fail the questions that are on their way. */
   readonly #asked = new Set<() => void>()
   #waitingForLink: (() => void)[] = []
-  #connected = true
+  #connected: boolean
   #closed = false
   /** Of the connection: what was sent on an older one does not arrive. */
   #epoch = 0
@@ -55,6 +55,7 @@ export class Link implements Client {
   ) {
     this.#random = process.world.random.fork(`link ${process.name}`)
     this.#latency = options.latencyMs ?? [0.1, 3]
+    this.#connected = server.up
     server.connect(this)
     process.onChange(() => this.#processChanged())
   }

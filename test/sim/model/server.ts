@@ -43,6 +43,10 @@ export class SimServer {
     return consumer
   }
 
+  findConsumer(name: string): SimConsumer | undefined {
+    return this.#consumers.get(name)
+  }
+
   consumer(name: string): SimConsumer {
     const consumer = this.#consumers.get(name)
     if (consumer === undefined) throw new Error(`The modelled server has no consumer ${name}`)

@@ -1,11 +1,5 @@
+import type { Clock } from "../../../src/agents/clock.js"
 import type { World } from "./world.js"
-
-/** A clock as the runtime asks for it. */
-export interface VirtualClock {
-  now(): number
-  delay(ms: number, signal?: AbortSignal): Promise<void>
-  after(ms: number, work: () => void): () => void
-}
 
 /**
  * A simulated process. Everything that comes into it (a timer, an answer, a delivery) comes through {@link enter}, so it
@@ -13,7 +7,7 @@ export interface VirtualClock {
  * paused (SIGSTOP) what comes in waits until it goes on, and it goes on with what it knew.
  */
 export class Process {
-  readonly clock: VirtualClock
+  readonly clock: Clock
   #alive = true
   #pausedUntil = 0
   #held: (() => void)[] = []
@@ -26,6 +20,7 @@ export class Process {
   ) {
     this.clock = {
       now: () => world.now,
+      steady: () => world.now,
       after: (ms, work) => this.#after(ms, work),
       delay: (ms, signal) => this.#delay(ms, signal),
     }
