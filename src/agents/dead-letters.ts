@@ -5,6 +5,7 @@ import type { Publisher } from "../bus/publisher.js"
 import type { MeshNames } from "../bus/subjects.js"
 import { errorCode } from "../errors.js"
 import { GuardTripped } from "./guards/guard-tripped.js"
+import type { PastCall } from "./journal/attempts.js"
 
 /** Why an event was given up. */
 const DeadReason = z.enum(["malformed", "schema", "loop", "budget", "failed", "terminal", "died"])
@@ -59,6 +60,8 @@ export const DeadLetter = z.object({
   /** What a guard saw, when one stopped the step. */
   guard: Tripped.optional(),
   attempts: z.array(z.object({ at: z.string(), durationMs: z.number(), code: z.string(), message: z.string() })),
+  /** What the step had done: its journaled calls, in order, and whether each was answered. */
+  calls: z.array(z.object({ call: z.string(), answered: z.boolean() })).optional(),
   traceId: z.string().nullable(),
 })
 export type DeadLetter = z.infer<typeof DeadLetter>
@@ -77,6 +80,7 @@ export interface GivenUp {
   readonly error: Error
   readonly issues?: readonly { path: string; message: string }[] | undefined
   readonly attempts: readonly Attempt[]
+  readonly calls?: readonly PastCall[] | undefined
   readonly raw?: Uint8Array | undefined
   readonly traceparent?: string | undefined
 }
@@ -86,6 +90,7 @@ const TEXT_CHARS_MAX = 16 * 1024
 const ISSUES_MAX = 100
 /** The newest ones are kept. */
 const ATTEMPTS_MAX = 50
+const CALLS_MAX = 200
 
 /** Writes dead letters. Resolves when the letter is stored: only then may its event be acked. */
 export class DeadLetterWriter {
@@ -130,6 +135,7 @@ export class DeadLetterWriter {
       attempts: given.attempts
         .slice(-ATTEMPTS_MAX)
         .map((attempt) => ({ ...attempt, message: this.#text(attempt.message) })),
+      ...(given.calls && given.calls.length > 0 && { calls: given.calls.slice(-CALLS_MAX) }),
       traceId: given.traceparent?.split("-")[1] ?? null,
       ...(given.error instanceof GuardTripped && { guard: { ...given.error.trip, path: [...given.error.trip.path] } }),
       ...(given.raw && { raw: Buffer.from(given.raw.subarray(0, RAW_BYTES_MAX)).toString("base64") }),

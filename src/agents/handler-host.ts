@@ -75,6 +75,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     const openJournal = (eventId: string): Promise<Journal> =>
       Journal.open({ log: logs.steps, clock }, journalSubject(names.mesh, name, eventId), name)
     const redact = (text: string): string => deadLetters.redact(text)
+    const pause = (wait: Promise<unknown>): Promise<void> => this.#mailbox.pause(wait)
     const original = (event: MurmurEvent): Promise<MurmurEvent> => originalOf(event, ports)
     this.#isolated = agent.isolation === "worker" ? isolate(agent) : undefined
     this.#mailbox = new Mailbox(this.#isolated?.concurrency ?? agent.concurrency, (task) => this.#work(task))
@@ -85,6 +86,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
       openJournal,
       original,
       redact,
+      pause,
       sessions: this.#sessions,
     }
     this.#worker = new StepWorker(agent, {

@@ -4,6 +4,7 @@ import type { Log, Telemetry } from "../telemetry/ports.js"
 import { type Clock, every } from "./clock.js"
 import type { DeadLetterWriter } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
+import type { Guards } from "./guards/guards.js"
 import type { Routing } from "./intake.js"
 import type { EventPort } from "./ports.js"
 
@@ -15,6 +16,7 @@ export interface AgentPorts {
   readonly clock: Clock
   readonly deadLetters: DeadLetterWriter
   readonly routing: Routing
+  readonly guards: Guards
   /** Jitter, 0 to 1. */
   readonly random: () => number
   /** Of the node that hosts the agent. */

@@ -106,12 +106,7 @@ export class IntakeGate {
       event = { ...arrived, data: checked.data }
     }
     if (!concerns(event)) return SKIP
-    if (event.hops <= this.agent.hopsMax) return { kind: "run", event }
-    const error = new MurmurError(
-      `Event ${event.id} is ${event.hops} hops deep, "${this.agent.name}" takes at most ${this.agent.hopsMax}: agents that trigger one another?`,
-      { code: "HOPS_EXCEEDED", details: { hops: event.hops, hopsMax: this.agent.hopsMax } },
-    )
-    return this.#dead("loop", letter(), arrived.key, error, { event: arrived })
+    return { kind: "run", event }
   }
 
   #dead(

@@ -40,6 +40,7 @@ export class ReactPartition {
       ...{ agent, ports, place, stats, log },
       intake: new IntakeGate(agent, names, ports.routing),
       gate: new EmitGate(agent.name, agent.emits),
+      guards: ports.guards.of(agent),
       outputs: new Outputs(agent.name, ports, stats),
       keys: new KeyCount(),
     }

@@ -5,11 +5,14 @@ import { ensureError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 import { burialPorts, bury } from "./burial.js"
 import type { EmitGate } from "./context.js"
-import type { GivenUp } from "./dead-letters.js"
+import { type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
+import { GuardTripped } from "./guards/guard-tripped.js"
+import type { StepGuards } from "./guards/guards.js"
 import type { AgentStats, HostPorts } from "./host.js"
 import type { IntakeGate } from "./intake.js"
 import type { KeyCount } from "./key-count.js"
+import { originalOf } from "./original-event.js"
 import type { Outputs } from "./outputs.js"
 import { publishMissing } from "./publish-missing.js"
 import { ReactCommits } from "./react-commits.js"
@@ -29,6 +32,7 @@ export interface TenureParts {
   readonly log: Log
   readonly intake: IntakeGate
   readonly gate: EmitGate
+  readonly guards: StepGuards
   readonly outputs: Outputs
   readonly keys: KeyCount
 }
@@ -211,12 +215,41 @@ export class ReactTenure {
       delivery.ack()
       return undefined
     }
-    if (intake.kind === "run") return this.#react(intake.event, delivery)
+    if (intake.kind === "run") {
+      const admission = this.parts.guards.admit(intake.event)
+      return admission === undefined
+        ? this.#react(intake.event, delivery)
+        : this.#reactWhen(admission, intake.event, delivery)
+    }
     return this.#bury(intake.given).then((stored) => {
       if (!stored) return
       this.#lastSeq = seq
       delivery.ack()
     })
+  }
+
+  async #reactWhen(admission: Promise<void>, event: MurmurEvent, delivery: Delivery): Promise<void> {
+    try {
+      await admission
+    } catch (thrown) {
+      if (!(thrown instanceof GuardTripped)) throw thrown
+      await this.#keepOut(event, delivery, thrown)
+      return
+    }
+    if (!this.ended.aborted) await this.#react(event, delivery)
+  }
+
+  /** An event that a guard stopped. That it is not in its pipeline is committed before it is acked: it may be built again. */
+  async #keepOut(event: MurmurEvent, delivery: Delivery, error: GuardTripped): Promise<void> {
+    const { agent, ports } = this.parts
+    const letter = letterEvent(await originalOf(event, ports))
+    const given = { agent: agent.name, reason: error.reason, event: letter, key: event.key, error, attempts: [] }
+    if (!(await this.#bury({ ...given, traceparent: event.trace?.traceparent }))) return
+    this.#commits.poison(event.seq)
+    await this.#commits.now()
+    if (this.ended.aborted) return
+    this.#lastSeq = event.seq
+    delivery.ack()
   }
 
   #react(event: MurmurEvent, delivery: Delivery): Promise<void> | undefined {

@@ -5,6 +5,7 @@ import { burialPorts, bury } from "./burial.js"
 import { type Attempt, type DeadReason, type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { OpenJournal } from "./effects.js"
+import { GuardTripped } from "./guards/guard-tripped.js"
 import type { AgentStats } from "./host.js"
 import type { Attempts, PreviousAttempt } from "./journal/attempts.js"
 import { originalOf } from "./original-event.js"
@@ -75,14 +76,14 @@ export class StepWorker {
     for (let attempt = spent + 1; !stopping.aborted; attempt++) {
       const outcome = await this.#attempt(input, attempt)
       if (outcome.ok) {
-        stats.steps += 1
+        if (outcome.end === "done") stats.steps += 1
+        else ports.telemetry.metrics.count("murmur.step.suspensions", 1, { agent: this.agent.name })
         quarantine.succeeded()
         return "done"
       }
       if (stopping.aborted) return "left"
       attempts.push(outcome.attempt)
-      stats.failures += 1
-      quarantine.failed(input.event.id, outcome.attempt)
+      if (!(outcome.error instanceof GuardTripped)) this.#noteFailure(input, outcome.attempt)
       const verdict = judge(outcome.error, attempt, this.agent.retry, ports.random())
       if (verdict.next === "dead") return this.#giveUp(input, verdict.reason, outcome.error, attempts)
       this.#noteRetry(input, outcome.error, attempt, verdict.delayMs)
@@ -139,7 +140,13 @@ export class StepWorker {
     if (intake.kind === "dead") return (await this.#bury(intake.given)) ? "done" : "left"
     if (intake.kind !== "run") return "done"
     const input = inputOf(intake.event, { ordered: false, storedAtMs: revived.storedAtMs, careful: suspect })
-    return { ...input, journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
+    const past = { journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
+    return { ...input, ...past, admitted: true } // when it began
+  }
+
+  #noteFailure({ event }: StepInput, attempt: Attempt): void {
+    this.parts.stats.failures += 1
+    this.parts.quarantine.failed(event.id, attempt)
   }
 
   #noteRetry({ event }: StepInput, error: Error, attempt: number, delayMs: number): void {
@@ -152,9 +159,11 @@ export class StepWorker {
   async #giveUp(input: StepInput, reason: DeadReason, error: Error, attempts: Attempt[]): Promise<Fate> {
     const { event } = input
     const letter = letterEvent(await originalOf(event, this.parts.ports))
-    const given = { agent: this.agent.name, reason, event: letter, key: event.key, error, attempts }
+    const calls = (await input.journal?.catch(() => undefined))?.calls
+    const given = { agent: this.agent.name, reason, event: letter, key: event.key, error, attempts, calls }
     if (!(await this.#bury({ ...given, traceparent: event.trace?.traceparent }))) return "left"
-    await this.#noteGivenUp(input, attempts.length)
+    // a step that guards kept from its first attempt has no journal, and needs none
+    if (input.journal !== undefined || !(error instanceof GuardTripped)) await this.#noteGivenUp(input, attempts.length)
     return "done"
   }
 
@@ -178,7 +187,7 @@ export class StepWorker {
 }
 
 function inputOf(event: MurmurEvent, how: Pick<StepInput, "ordered" | "storedAtMs" | "careful">): StepInput {
-  return { event, ...how, journal: undefined, previousAttempt: undefined }
+  return { event, ...how, journal: undefined, previousAttempt: undefined, admitted: false }
 }
 
 /** An attempt of another process, as a dead letter tells it. */

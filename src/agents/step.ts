@@ -10,6 +10,8 @@ import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { type EffectPorts, Effects } from "./effects.js"
 import { giveWay, isTakenOver, type OtherRun } from "./give-way.js"
+import { GuardTripped } from "./guards/guard-tripped.js"
+import type { StepGuards } from "./guards/guards.js"
 import { type AgentStats, agentLog } from "./host.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
 import type { Journal } from "./journal/journal.js"
@@ -38,7 +40,10 @@ export interface StepPorts extends EffectPorts {
   readonly events: Pick<EventPort, "store" | "ids">
   /** Only for agents with state. */
   readonly sessions: Sessions | undefined
+  readonly guards: StepGuards
   readonly nodeId: string
+  /** Waits without holding one of the agent's places. */
+  pause(wait: Promise<unknown>): Promise<unknown>
   /** Takes secrets out of what is written down of errors. */
   redact(text: string): string
 }
@@ -56,6 +61,8 @@ export interface StepInput {
   journal: Promise<Journal> | undefined
   /** How the attempt before went, if there was one. */
   previousAttempt: PreviousAttempt | undefined
+  /** Whether the guards have let it in: they are asked once, however often it is tried or suspended. */
+  admitted: boolean
 }
 
 /** How one attempt ended. */
@@ -116,11 +123,12 @@ export class StepRunner {
         if (input.careful) await (await this.#journalOf(run)).begin(attempt, this.ports.nodeId)
         const ended = await this.#once(run)
         if (ended.end === "done" && input.journal !== undefined) await this.#close(await input.journal)
+        if (ended.end === "suspended") span?.set({ "murmur.suspended": true })
         outcome = ended
       } catch (thrown) {
         if (isTakenOver(thrown) && (await this.#gaveWay(run))) continue // nobody's failure
         const failed = this.#failed(thrown, began, span)
-        await this.#noteEnd(run, failed.attempt)
+        if (!(thrown instanceof GuardTripped)) await this.#noteEnd(run, failed.attempt)
         outcome = failed
       }
     }
@@ -150,7 +158,7 @@ export class StepRunner {
   /** Waits for the other node in this step. @returns whether to look again: not when this node stops */
   async #gaveWay({ input, stopping }: Run): Promise<boolean> {
     input.journal = undefined // what it knows is not all
-    await giveWay(this.#otherRun(input), this.ports.clock, stopping).catch(() => {})
+    await this.ports.pause(giveWay(this.#otherRun(input), this.ports.clock, stopping).catch(() => {}))
     return !stopping.aborted
   }
 
@@ -168,15 +176,35 @@ export class StepRunner {
 
   /** Without state there is nothing to commit: outputs have derived ids, journaled calls are answered from the journal. */
   #stateless(run: Run): Promise<Ok> | Ok {
-    const step = this.#step(run)
-    const running = this.#begin(step, run)
-    if (running !== undefined) return step.within(running).then((end) => this.#publishEnd(step, end))
-    return step.outputs.length > 0 ? this.#publishEnd(step, "returned") : DONE
+    const admission = this.#admission(run.input)
+    return admission === undefined ? this.#runStateless(run) : admission.then(() => this.#runStateless(run))
   }
 
-  async #publishEnd(step: Step, end: StepEnd): Promise<Ok> {
+  /** @returns a promise only where the guards have to ask */
+  #admission(input: StepInput): Promise<void> | undefined {
+    if (input.admitted) return undefined
+    const admission = this.ports.guards.admit(input.event)?.then(() => {
+      input.admitted = true
+    })
+    if (admission === undefined) input.admitted = true
+    return admission
+  }
+
+  #runStateless(run: Run): Promise<Ok> | Ok {
+    const step = this.#step(run)
+    const running = this.#begin(step, run)
+    if (running !== undefined) return step.within(running).then((end) => this.#publishEnd(step, end, run.input))
+    return step.outputs.length > 0 ? this.#publishEnd(step, "returned", run.input) : DONE
+  }
+
+  async #publishEnd(step: Step, end: StepEnd, { event }: StepInput): Promise<Ok> {
     if (end === "suspended") return SUSPENDED
-    if (step.outputs.length > 0) await this.#outputs.publish(step.outputs)
+    step.mustBeOurs()
+    const { outputs } = step
+    if (outputs.length === 0) return DONE
+    const reserving = this.ports.guards.reserveOutputs(event, outputs.length)
+    if (reserving !== undefined) await reserving
+    await this.#outputs.publish(outputs)
     return DONE
   }
 
@@ -194,11 +222,16 @@ export class StepRunner {
         await this.#persistently(() => this.#finishCommitted(sessions, session, input), event, stopping)
         return DONE
       }
+      const admission = this.#admission(input) // not before: what is committed is in effect, whatever its tree has used
+      if (admission !== undefined) await admission
       const step = this.#step(run, session)
       const running = this.#begin(step, run)
       if (running !== undefined && (await step.within(running)) === "suspended") return SUSPENDED
+      step.mustBeOurs()
       const entries = step.effects?.entries ?? []
       if (entries.length === 0 && step.outputs.length === 0) return DONE // nothing to remember: running again does no harm
+      const reserving = this.ports.guards.reserveOutputs(event, step.outputs.length)
+      if (reserving !== undefined) await reserving
       // the first commit holds the whole state: where it began is known to the code alone
       const before = session.commits === 0 ? undefined : session.state
       const changes = entries.length === 0 && session.commits > 0 ? [] : changesBetween(before, step.state)

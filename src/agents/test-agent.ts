@@ -8,6 +8,7 @@ import { systemClock } from "./clock.js"
 import { EmitGate } from "./context.js"
 import type { DeadReason } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
+import { memoryGuards } from "./guards/memory.js"
 import { AgentStats } from "./host.js"
 import { type Intake, IntakeGate } from "./intake.js"
 import { Journal } from "./journal/journal.js"
@@ -137,8 +138,10 @@ class Bench {
       const ports = {
         ...{ telemetry: noTelemetry, names, clock: systemClock, openJournal, suspension, nodeId: "test" },
         events: this.#events(),
+        guards: memoryGuards().of(agent),
         sessions: this.#sessions,
         redact: (text: string) => text,
+        pause: (wait: Promise<unknown>) => wait,
         original: async (event: MurmurEvent) => event,
       }
       this.#step = new StepRunner({ ...agent, behaviour }, ports, new AgentStats())
@@ -223,7 +226,7 @@ class Bench {
     results: Results,
   ): Promise<void> {
     const fresh = { event, storedAtMs: Date.parse(event.time), careful: false, journal: undefined }
-    const input: StepInput = { ...fresh, previousAttempt: undefined, ...how }
+    const input: StepInput = { ...fresh, previousAttempt: undefined, admitted: false, ...how }
     const never = new AbortController().signal
     for (let attempt = 1; ; ) {
       const outcome = await step.attempt(input, attempt, never)

@@ -13,7 +13,7 @@ export async function deadShow(cli: Cli, [id]: [string]): Promise<void> {
 }
 
 async function show(out: Output, { letter, seq }: StoredLetter): Promise<void> {
-  const { event, error, attempts, traceId, raw } = letter
+  const { event, error, attempts, calls = [], guard, traceId, raw } = letter
   const line = (name: string, value: string): Promise<void> => out.line(`  ${name.padEnd(9)} ${printable(value)}`)
   await out.line(`${out.paint("bold", `dead letter ${letter.id}`)}  ${out.paint("red", letter.reason)}`)
   await line("agent", letter.agent)
@@ -26,6 +26,8 @@ async function show(out: Output, { letter, seq }: StoredLetter): Promise<void> {
     const { code, message, durationMs } = attempt
     await line(`attempt ${at + 1}`, `${attempt.at}, ${duration(durationMs)}: ${code}: ${message}`)
   }
+  for (const { call, answered } of calls) await line("call", `${call}${answered ? "" : ": its outcome is not known"}`)
+  if (guard !== undefined) await line("path", [...guard.path, guard.agent].join(" -> "))
   if (error.stack !== undefined) await out.line(out.paint("dim", `\n${printableLines(error.stack)}`))
   if (raw === undefined) await out.line(`\n${printableLines(JSON.stringify(event, null, 2))}`)
   else await out.line(`\npayload as it came:\n${printableLines(Buffer.from(raw, "base64").toString())}`)

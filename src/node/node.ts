@@ -24,6 +24,7 @@ import { type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } f
 import { agentRecord, recordInCatalogue, sourceRecord } from "./catalogue.js"
 import { deployConsumers } from "./deploy.js"
 import { drainKey, drainMeaning } from "./drain-wish.js"
+import { amountOf, type NodeGuards, openGuards } from "./guards.js"
 import { SourceHost } from "./source-host.js"
 import { Suspensions } from "./suspensions.js"
 import { VERSION } from "./version.js"
@@ -86,6 +87,7 @@ export class MurmurNode {
     private readonly options: NodeOptions,
     private readonly buckets: MeshBuckets,
     private readonly routes: { live: LiveRoutes },
+    private readonly guards: NodeGuards,
   ) {
     this.id = options.id ?? `${hostname().toLowerCase()}-${randomBytes(3).toString("hex")}`
     this.telemetry = options.telemetry
@@ -107,7 +109,7 @@ export class MurmurNode {
     await bus.ensureStreams(options.retention)
     const buckets = await openBuckets(bus)
     const routes = {} as { live: LiveRoutes }
-    const node = new MurmurNode(options, buckets, routes)
+    const node = new MurmurNode(options, buckets, routes, await openGuards(bus, options.telemetry))
     const code = codeRoutes(options.agents)
     await declareRoutes(
       buckets.routes,
@@ -231,6 +233,7 @@ export class MurmurNode {
     const { bus } = this.options
     const ports = {
       names: bus.names,
+      guards: this.guards.guards,
       events: busEvents(bus),
       clock: systemClock,
       telemetry: this.telemetry,
@@ -314,6 +317,7 @@ export class MurmurNode {
       const host = this.#hosts.get(agent)
       if (host !== undefined) this.#openInbox(host)
     } else if (kind === "wake" && value !== undefined) this.#onWake(agent, JSON.stringify(value))
+    else if (kind === "budget") this.guards.limits.set(agent, amountOf(value))
     else if (kind === "drain") {
       this.#onDrain(drainMeaning(change, { id: this.id, since: this.#since })).catch((error) =>
         this.#log.error({ error }, "cannot leave in good order"),

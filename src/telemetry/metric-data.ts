@@ -22,6 +22,7 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
   "murmur.events.published": "Events stored by JetStream on behalf of this node",
   "murmur.events.received": "Events delivered to agents of this node",
   "murmur.steps": "Steps that ended, by outcome",
+  "murmur.step.suspensions": "Steps that sleep or wait for an answer, each time that they begin to",
   "murmur.step.retries": "Attempts of steps that failed and will be tried again",
   "murmur.dead_letters": "Events given up, by reason",
   "murmur.agent.quarantines": "Times that an agent was quarantined since it failed again and again",

@@ -58,6 +58,7 @@ export type CounterName =
   | "murmur.events.received"
   | "murmur.steps"
   | "murmur.step.retries"
+  | "murmur.step.suspensions"
   | "murmur.dead_letters"
   | "murmur.agent.quarantines"
   | "murmur.guard.trips"

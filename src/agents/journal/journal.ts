@@ -2,7 +2,7 @@ import type { RecordLog } from "../../bus/record-log.js"
 import { isMurmurError, RetryableError, TerminalError } from "../../errors.js"
 import { type Clock, timeText } from "../clock.js"
 import { crashPoint } from "../crash-points.js"
-import { Attempts } from "./attempts.js"
+import { Attempts, type PastCall } from "./attempts.js"
 import { callHash, checkSame } from "./call-hash.js"
 import {
   type AnswerRecord,
@@ -95,6 +95,19 @@ export class Journal {
   /** What is waited for at a position, while it has not come. */
   waitAt(position: number): WaitingRecord | undefined {
     return this.#answers.has(position) ? undefined : this.#waits.get(position)
+  }
+
+  /** The step's calls, in order, and whether each was answered. Questions about calls are none of them. */
+  get calls(): PastCall[] {
+    const calls = new Map<number, PastCall>()
+    for (const { position, call } of [...this.#begun.values(), ...this.#waits.values()]) {
+      calls.set(position, { call, answered: false })
+    }
+    for (const { position, call } of this.#answers.values()) calls.set(position, { call, answered: true })
+    return [...calls]
+      .filter(([position]) => position >= 0)
+      .sort(([a], [b]) => a - b)
+      .map(([, call]) => call)
   }
 
   /** What was answered at a position. */

@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs"
+import { constants, setPriority } from "node:os"
 import { Worker } from "node:worker_threads"
 
 /** Beside the heap: code, stacks, young objects, what the collector has not given back. */
@@ -27,14 +28,14 @@ setInterval(() => {
 export function startWatchdog({ memoryMbMax, nodePid }: { memoryMbMax: number; nodePid: number }): void {
   const rssMax = process.memoryUsage.rss() + (memoryMbMax + SLACK_MB) * MB
   new Worker(SCRIPT, { eval: true, workerData: { nodePid, rssMax } }).unref()
-  volunteer()
+  giveWay()
 }
 
-/** When the machine is out of memory, the system is to end a worker and not its node. */
-function volunteer(): void {
-  if (process.platform !== "linux") return
+/** When processors or memory are short, they are its node's first, which heartbeats and serves all other agents. */
+function giveWay(): void {
   try {
-    writeFileSync("/proc/self/oom_score_adj", "1000")
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+    if (process.platform === "linux") writeFileSync("/proc/self/oom_score_adj", "1000")
   } catch {
     // a hardened system may not allow it
   }
