@@ -38,6 +38,7 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
 export const GROUPS: readonly { readonly name: string; readonly summary: string; readonly standard?: string }[] = [
   { name: "route", summary: "change the live routing table" },
   { name: "dead", summary: "dead letters", standard: "ls" },
+  { name: "ask", summary: "questions that wait for a person", standard: "ls" },
   { name: "guard", summary: "causal trees that a guard has stopped", standard: "ls" },
   { name: "new", summary: "write a new file from a template" },
 ]
@@ -198,6 +199,18 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: "delete dead letters",
     options: [...LETTERS, { flags: "--yes", description: "do not ask" }],
     load: async () => (await import("./dead-drop.js")).deadDrop,
+  },
+  {
+    name: "ask ls",
+    summary: "list the questions that wait for a person",
+    load: async () => (await import("./ask-ls.js")).askLs,
+  },
+  {
+    name: "ask answer",
+    args: "<id> <answer>",
+    summary: "answer a question; the first answer counts",
+    examples: ["murmur ask answer 7Rj0aZ yes", "", "The first six characters of an id are enough."],
+    load: async () => (await import("./ask-answer.js")).askAnswer,
   },
   {
     name: "guard ls",

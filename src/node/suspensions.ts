@@ -6,14 +6,13 @@ import { derivedId } from "../bus/ids.js"
 import type { DueStep } from "../bus/timers.js"
 import { ensureError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
+import { ANSWERED } from "./answers.js"
 import type { MeshBuckets } from "./buckets.js"
 import { openInbox } from "./inbox.js"
 import { QuestionRecord } from "./questions.js"
 
 /** Published when a step asks a person. */
 export const ASKED = "murmur.question.asked"
-/** Published when a question is answered, by a person or by its default. */
-export const ANSWERED = "murmur.question.answered"
 
 /** Suspended steps over the bus: timers of the server, the agents' inboxes, the list of open questions. */
 export class Suspensions implements SuspensionPort {
