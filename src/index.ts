@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export type { AskOptions } from "./agents/ask.js"
 export type { ReactContext, StepContext } from "./agents/context.js"
 export {
   type AgentDefinition,
@@ -18,6 +19,7 @@ export {
   type Trigger,
   type WindowOptions,
 } from "./agents/define-agent.js"
+export type { PastCall, PreviousAttempt } from "./agents/journal/attempts.js"
 export { type AgentTest, type AgentTestResult, testAgent } from "./agents/test-agent.js"
 export { sessionWindow, sliding, tumbling } from "./agents/windows/operators.js"
 export type { EventWindow } from "./agents/windows/window-set.js"
