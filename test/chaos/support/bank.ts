@@ -5,7 +5,6 @@ import { fileURLToPath } from "node:url"
 import { expect } from "vitest"
 import { type Bus, openBus } from "../../../src/bus/bus.js"
 import type { EventDraft } from "../../../src/bus/event.js"
-import type { RetentionOptions } from "../../../src/bus/streams.js"
 import { buildCli } from "../../cli/support/cli.js"
 import { type Checked, type CheckOptions, checkMesh } from "../../support/checker.js"
 import { startTestServer, type TestServer, type TestServerOptions } from "../../support/nats-server.js"
@@ -13,9 +12,15 @@ import { type NodeProcess, startNodeProcess } from "../../support/node-process.j
 import { type NatsProxy, startNatsProxy } from "./nats-proxy.js"
 
 export interface BankOptions extends TestServerOptions {
-  readonly retention?: RetentionOptions
   /** Of the environment of each node. */
   readonly env?: Readonly<Record<string, string>>
+}
+
+export interface BankCheckOptions extends Omit<CheckOptions, "agent" | "on"> {
+  /** How many payments there are. Default: those that were made by {@link Bank.pay}. */
+  readonly payments?: number
+  /** How many of them the teller gave up. Default 0. */
+  readonly dead?: number
 }
 
 /** What the checker found of each agent. */
@@ -31,8 +36,8 @@ const FIXTURE = fileURLToPath(new URL("../fixtures/bank.ts", import.meta.url))
 const AGENTS = { teller: "bank.paid", auditor: "bank.paid", clerk: "bank.booked" } as const
 
 /** The nth payment. Its id says which one it is. */
-export function payment(n: number): EventDraft & { readonly id: string } {
-  const account = `account-${n % ACCOUNTS}`
+export function payment(n: number, accounts = ACCOUNTS): EventDraft & { readonly id: string } {
+  const account = `account-${n % accounts}`
   return { type: "bank.paid", key: account, data: { account, n }, id: `payment-${n}` }
 }
 
@@ -55,7 +60,7 @@ export class Bank {
     await buildCli()
     const server = await startTestServer(options)
     const bus = await openBus({ url: server.url, name: "tester" })
-    await bus.ensureStreams(options.retention)
+    await bus.ensureStreams()
     return new Bank(server, bus, mkdtempSync(join(tmpdir(), "murmur-chaos-")), options)
   }
 
@@ -91,6 +96,12 @@ export class Bank {
     for await (const _ of this.bus.publishMany(drafts, { producer: "cli" }));
   }
 
+  /** For how long an id is stored once only, from now on and until the next node starts, which says otherwise. */
+  async dedupFor(ms: number): Promise<void> {
+    const { events } = this.bus.names
+    await this.bus.link.manager.streams.update(events, { duplicate_window: ms * 1_000_000 })
+  }
+
   /** How many events of a type are stored; `undefined` while the server is away. */
   async countOf(type: string): Promise<number | undefined> {
     try {
@@ -114,13 +125,13 @@ export class Bank {
   }
 
   /** All that murmur promises holds for each of the agents, and nothing was given up but what is expected. */
-  async check(options: Omit<CheckOptions, "agent" | "on"> & { readonly dead?: number } = {}): Promise<BankChecked> {
-    const { dead = 0, ...rest } = options
+  async check(options: BankCheckOptions = {}): Promise<BankChecked> {
+    const { dead = 0, payments = this.paid, ...rest } = options
     const check = (agent: keyof typeof AGENTS): Promise<Checked> =>
       checkMesh(this.bus, { ...rest, agent, on: [AGENTS[agent]] })
     const teller = await check("teller") // first: what it does is work for the clerk
     const checked = { teller, auditor: await check("auditor"), clerk: await check("clerk") }
-    expect(teller.events.size, "payments").toBe(this.paid)
+    expect(teller.events.size, "payments").toBe(payments)
     expect([teller.dead.size, checked.auditor.dead.size, checked.clerk.dead.size], "dead letters").toEqual([dead, 0, 0])
     return checked
   }

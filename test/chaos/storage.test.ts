@@ -1,0 +1,111 @@
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, expect, test, vi } from "vitest"
+import { until } from "../support/mesh.js"
+import { Bank, payment } from "./support/bank.js"
+import { LONG } from "./support/scale.js"
+
+let bank: Bank
+afterEach(() => bank?.close())
+
+/** Gives a stream so many bytes, or as many as it likes. */
+async function limit(stream: string, bytes: number, discard?: "new"): Promise<void> {
+  await bank.bus.link.manager.streams.update(stream, { max_bytes: bytes, ...(discard && { discard }) })
+}
+
+async function bytesOf(stream: string): Promise<number> {
+  return (await bank.bus.link.manager.streams.info(stream)).state.bytes
+}
+
+test("a full stream of events is told to who publishes, by code and by status", { timeout: 60_000 }, async () => {
+  bank = await Bank.open()
+  const node = await bank.startNode({}, ["--port", "0"])
+  await bank.pay(50)
+  await bank.check()
+  const { names } = bank.bus
+  await limit(names.events, (await bytesOf(names.events)) + 1, "new")
+  const began = Date.now()
+  await expect(bank.bus.publish(payment(50), { producer: "cli" })).rejects.toMatchObject({ code: "STREAM_FULL" })
+  expect(Date.now() - began).toBeLessThan(5_000)
+  const event = { specversion: "1.0", id: "payment-51", source: "/test", type: "bank.paid", subject: "account-51" }
+  const headers = { "content-type": "application/cloudevents+json" }
+  const body = JSON.stringify({ ...event, data: { account: "account-51", n: 51 } })
+  const answer = await fetch(`${node.ready.http}/events`, { method: "POST", headers, body })
+  expect(answer.status).toBe(503)
+  expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0)
+  await limit(names.events, -1)
+  await bank.pay(50)
+  await bank.check()
+})
+
+test("what is committed waits for room in the stream of events, and nothing is done twice", {
+  timeout: 60_000,
+}, async () => {
+  bank = await Bank.open({ env: { CALL_MS: "500" } })
+  const { events } = bank.bus.names
+  const node = await bank.startNode()
+  await bank.pay(20)
+  await bank.check()
+  await bank.pay(60)
+  await until("the calls are under way", () => bank.calls().length === 20 + 60)
+  await limit(events, await bytesOf(events), "new")
+  await until("a commit waits", () => node.stderr().includes("cannot publish what is committed"))
+  await limit(events, -1)
+  await bank.check({ withinMs: 60_000 })
+  expect(bank.paidTwice()).toBe(0)
+})
+
+test("a full stream of sessions: steps are tried again, and done once there is room", { timeout: 60_000 }, async () => {
+  bank = await Bank.open({ env: { BACKOFF_MS: "500" } })
+  const { sessions } = bank.bus.names
+  await bank.startNode()
+  await bank.pay(100)
+  await bank.check()
+  await limit(sessions, (await bytesOf(sessions)) + 1_000, "new")
+  await bank.pay(5)
+  await until("it says so", () => bank.nodes[0]?.stderr().includes("STREAM_FULL") === true)
+  await limit(sessions, -1)
+  await bank.check({ withinMs: 60_000 })
+  expect(bank.paidTwice()).toBe(0)
+})
+
+const MOUNTS = LONG && process.platform === "linux" && process.getuid?.() === 0
+
+test.skipIf(!MOUNTS)(
+  "a full disk: nodes stay up, and after a restart with room again nothing is missing",
+  {
+    timeout: 300_000,
+  },
+  async () => {
+    const disk = mkdtempSync(join(tmpdir(), "murmur-disk-"))
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", disk])
+    try {
+      vi.stubEnv("TMPDIR", disk)
+      bank = await Bank.open()
+      vi.unstubAllEnvs()
+      const node = await bank.startNode()
+      await bank.pay(200)
+      await bank.check()
+      const filler = bank.bus.link.manager.streams.add({ name: "FILLER", subjects: ["filler"], storage: "file" })
+      await filler
+      const junk = Buffer.alloc(512 * 1024)
+      for (let n = 0; n < 60; n++) {
+        const stored = await bank.bus.link.client.publish("filler", junk, { timeout: 1_000 }).catch(() => undefined)
+        if (stored === undefined) break
+      }
+      const refused = bank.bus.publish(payment(200), { producer: "cli", timeoutMs: 4_000 })
+      await expect(refused).rejects.toMatchObject({ code: expect.stringMatching(/^(STREAM_FULL|BUS_UNAVAILABLE)$/) })
+      expect(node.child.exitCode).toBe(null)
+      execFileSync("mount", ["-o", "remount,size=512m", disk])
+      await bank.server.restart()
+      await bank.pay(200)
+      await bank.check({ withinMs: 120_000, storedOnce: false })
+    } finally {
+      await bank.close()
+      execFileSync("umount", [disk])
+      rmSync(disk, { recursive: true, force: true })
+    }
+  },
+)
