@@ -97,7 +97,9 @@ export class Effects {
     const position = this.#calls++
     this.#running += 1
     try {
-      return await make(await this.#open(), { position, call, input })
+      const journal = await this.#open()
+      if (journal.done) return await this.#leave()
+      return await make(journal, { position, call, input })
     } catch (error) {
       if (isTakenOver(error)) this.#takenOver = ensureError(error)
       throw error
@@ -148,6 +150,7 @@ export class Effects {
     let waited: Waited
     try {
       const journal = await this.#open()
+      if (journal.done) return await this.#leave()
       waited = await journal.wait(call, async () => ({
         wait: wait(),
         event: carried(await this.ports.original(this.scope.event)),
@@ -160,6 +163,12 @@ export class Effects {
     if (waited.kind === "answered") return waited.answer
     this.#waiting += 1
     this.#suspendWhenIdle()
+    return new Promise(() => {})
+  }
+
+  /** The event came once more and its step is done: nothing of this run counts. */
+  #leave(): Promise<never> {
+    this.scope.onSuspended()
     return new Promise(() => {})
   }
 

@@ -2,10 +2,21 @@ import type { Delivery } from "../bus/tenure.js"
 import { Ledger } from "./ledger.js"
 import type { HandlerPorts, LanePort } from "./ports.js"
 
+/** Whether somebody may have tried an event before: then its journal is read. `died`: it may be what its node died of. */
+export type Past = "none" | "tried" | "died"
+
+/** Which of the deliveries to a new owner were tried before. */
+export interface Caution {
+  /** So many of the first ones may be what the owner before has died of. */
+  readonly died: number
+  /** It has left in order; what it began and did not finish lies at or below this sequence. */
+  readonly through: number
+}
+
 /** What a feed tells its host. Nothing of this may throw. */
 export interface FeedHandler<Item> {
-  /** It is this node's now. @returns how many of the first deliveries a dead owner may have died of */
-  onOwned(feed: Feed<Item>): Promise<number>
+  /** It is this node's now. */
+  onOwned(feed: Feed<Item>): Promise<Caution>
   onLost(feed: Feed<Item>): void
   /** It is not this node's. @param elsewhere whether it is another's, or nobody's */
   onPassive(feed: Feed<Item>, elsewhere: boolean): void
@@ -17,6 +28,7 @@ export class Feed<Item> {
   readonly ledger = new Ledger<Item>()
   readonly port: LanePort
   #suspects = 0
+  #triedThrough = 0
 
   constructor(
     ports: Pick<HandlerPorts, "openLane">,
@@ -30,7 +42,9 @@ export class Feed<Item> {
   ) {
     const port = {
       onOwned: async (floor: number) => {
-        this.#suspects = await handler.onOwned(this)
+        const { died, through } = await handler.onOwned(this)
+        this.#suspects = died
+        this.#triedThrough = through
         this.ledger.begin(floor)
       },
       onLost: () => handler.onLost(this),
@@ -40,10 +54,10 @@ export class Feed<Item> {
     this.port = ports.openLane(durable, port, { batchMax, ordered })
   }
 
-  /** Whether the next delivery is one that the owner before may have died of. */
-  takeSuspect(): boolean {
-    if (this.#suspects === 0) return false
+  /** What is known of the next delivery's past. */
+  pastOf(seq: number): Past {
+    if (this.#suspects === 0) return seq <= this.#triedThrough ? "tried" : "none"
     this.#suspects -= 1
-    return true
+    return "died"
   }
 }

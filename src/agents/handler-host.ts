@@ -7,9 +7,9 @@ import { burialPorts, bury } from "./burial.js"
 import { crashPoint } from "./crash-points.js"
 import type { GivenUp } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
-import { Feed, type FeedHandler } from "./feed.js"
+import { type Caution, Feed, type FeedHandler } from "./feed.js"
 import { type AgentHost, AgentStats, agentLog, durableName, heartbeat, inboxDurableName } from "./host.js"
-import { IntakeGate } from "./intake.js"
+import { type Intake, IntakeGate } from "./intake.js"
 import { type IsolatedHandler, inWorkers, isolate } from "./isolation/isolate.js"
 import { Journal } from "./journal/journal.js"
 import { journalSubject } from "./journal/records.js"
@@ -166,7 +166,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     this.#endHeartbeat?.()
     await this.#isolated?.stop()
     if (this.#mailbox.running > 0) return
-    await Promise.all(owned.map(({ partition }) => this.#marks[partition]?.end().catch(() => {})))
+    await Promise.all(owned.map((feed) => this.#marks[feed.partition]?.end(unfinishedThrough(feed)).catch(() => {})))
     await Promise.all(this.#feeds().map(({ port }) => port.release()))
   }
 
@@ -182,12 +182,12 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     for (const { ledger } of this.#feeds()) yield* ledger.items()
   }
 
-  /** A partition is this node's. @returns how many of the first deliveries the owner before may have died of */
-  async onOwned(feed: Feed<Task>): Promise<number> {
-    if (!feed.ordered) return INBOX_BATCH_MAX // few, and each step is looked up anyway
+  /** A partition is this node's. */
+  async onOwned(feed: Feed<Task>): Promise<Caution> {
+    if (!feed.ordered) return { died: INBOX_BATCH_MAX, through: 0 } // few, and each step is looked up anyway
     if (this.#inboxOpen) this.#inboxes[feed.partition]?.port.start()
-    const died = await this.#marks[feed.partition]?.begin()
-    return died === true ? this.agent.inflightMax : 0
+    const before = await this.#marks[feed.partition]?.begin()
+    return { died: before?.died === true ? this.agent.inflightMax : 0, through: before?.through ?? 0 }
   }
 
   /** What has not begun belongs to the next owner. */
@@ -207,7 +207,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   onDelivery(delivery: Delivery, feed: Feed<Task>): void {
     const { ledger } = feed
     const seq = delivery.seq
-    const suspect = feed.takeSuspect()
+    const past = feed.pastOf(seq)
     const known = ledger.get(seq)
     if (known !== undefined) {
       known.delivery = delivery.receipt()
@@ -228,7 +228,8 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     crashPoint("P0")
     const event = intake.kind === "dead" ? undefined : intake.event
     const task = {
-      ...{ event, seq, feed, suspect, lost: false, key: event?.key ?? this.#keyless, ordered: feed.ordered },
+      ...{ event, seq, feed, past, lost: false, ordered: feed.ordered },
+      key: event?.key ?? this.#keyless ?? stepLane(intake),
       delivery: delivery.receipt(),
       since: this.ports.clock.now(),
       storedAtMs: delivery.time.getTime(),
@@ -262,4 +263,18 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     task.delivery.ack()
     crashPoint("P9", 50)
   }
+}
+
+/**
+ * Where the events of one step stand that has no key: beside all others, and one after the other, since two wake-ups of
+ * one step must not run it twice at the same time.
+ */
+function stepLane(intake: Intake): string | undefined {
+  if (intake.kind === "resume") return `\u0000${intake.resume.step}`
+  return intake.kind === "run" ? `\u0000${intake.event.id}` : undefined
+}
+
+/** The highest sequence that was begun and is not finished; 0 when nothing is. */
+function unfinishedThrough({ ledger }: Feed<Task>): number {
+  return Math.max(0, ...[...ledger.items()].map(({ seq }) => seq))
 }

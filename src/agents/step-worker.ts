@@ -5,6 +5,7 @@ import { burialPorts, bury } from "./burial.js"
 import { type Attempt, type DeadReason, type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { OpenJournal } from "./effects.js"
+import type { Past } from "./feed.js"
 import { GuardTripped } from "./guards/guard-tripped.js"
 import type { AgentStats } from "./host.js"
 import type { Attempts, PreviousAttempt } from "./journal/attempts.js"
@@ -25,8 +26,8 @@ export interface Work {
   /** Whether it came in stream order. */
   readonly ordered: boolean
   readonly resume: Resume | undefined
-  /** Whether the owner before may have died of it. */
-  readonly suspect: boolean
+  /** Whether somebody may have tried it before. */
+  readonly past: Past
   /** Whether the partition was lost meanwhile: another node may have done it by now. */
   readonly lost: boolean
 }
@@ -109,8 +110,9 @@ export class StepWorker {
 
   /** What the step is to be done with, or the fate of a work that needs no step. */
   async #prepare(work: Work): Promise<StepInput | Fate> {
-    const { resume, suspect, ordered, storedAtMs } = work
-    if (resume === undefined && ordered && !suspect) return inputOf(work.event, { ordered, storedAtMs, careful: false })
+    const { resume, past, ordered, storedAtMs } = work
+    if (resume === undefined && ordered && past === "none")
+      return inputOf(work.event, { ordered, storedAtMs, careful: false })
     for (let failures = 0; !this.parts.stopping.aborted; failures++) {
       try {
         return resume === undefined ? await this.#recall(work) : await this.#revive(work, resume)
@@ -124,13 +126,14 @@ export class StepWorker {
   }
 
   /** An event that may have been tried before. */
-  async #recall({ event, ordered, storedAtMs, suspect }: Work): Promise<StepInput> {
+  async #recall({ event, ordered, storedAtMs, past }: Work): Promise<StepInput> {
     const journal = await this.parts.openJournal(event.id)
-    const input = inputOf(event, { ordered, storedAtMs, careful: suspect })
+    // one that was given up is noted to be tried again: what it waited for counts again
+    const input = inputOf(event, { ordered, storedAtMs, careful: past === "died" || journal.givenUp })
     return { ...input, journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
   }
 
-  async #revive({ event, key, seq, storedAtMs, suspect }: Work, resume: Resume): Promise<StepInput | Fate> {
+  async #revive({ event, key, seq, storedAtMs, past }: Work, resume: Resume): Promise<StepInput | Fate> {
     const revived = await this.parts.revival.revive(resume, seq, storedAtMs)
     if (revived === undefined) {
       this.parts.log.debug({ event: event.id, key, step: resume.step }, "nothing waits for this")
@@ -139,9 +142,9 @@ export class StepWorker {
     const { intake, journal } = revived
     if (intake.kind === "dead") return (await this.#bury(intake.given)) ? "done" : "left"
     if (intake.kind !== "run") return "done"
-    const input = inputOf(intake.event, { ordered: false, storedAtMs: revived.storedAtMs, careful: suspect })
-    const past = { journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
-    return { ...input, ...past, admitted: true } // when it began
+    const input = inputOf(intake.event, { ordered: false, storedAtMs: revived.storedAtMs, careful: past === "died" })
+    const known = { journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
+    return { ...input, ...known, admitted: true } // when it began
   }
 
   #noteFailure({ event }: StepInput, attempt: Attempt): void {
@@ -199,6 +202,8 @@ function pastAttempt({ at, ended, error, calls }: PreviousAttempt): Attempt {
 }
 
 function exhausted(agent: string, past: Attempts): MurmurError {
+  const { error } = past.last ?? {}
+  if (past.deaths === 0 && error !== undefined) return new MurmurError(error.message, { code: error.code })
   return new MurmurError(
     `A step of "${agent}" was tried ${past.spent} times, and ${past.deaths} times its process died in it`,
     { code: "STEP_DIED", details: { attempts: past.spent, deaths: past.deaths } },

@@ -11,8 +11,20 @@ const Mark = z.object({
   /** One run of one process: a node that is started again is another one. */
   run: z.string(),
   at: z.string(),
+  /** The highest sequence that was begun and left unfinished, at a clean end. */
+  through: z.number().optional(),
 })
 type Mark = z.infer<typeof Mark>
+
+/** What a new owner of a partition has to know of the one before. */
+export interface Predecessor {
+  /** It died, or is taken for dead: it may have died of what it was doing. */
+  readonly died: boolean
+  /** It has left in order; what it began and did not finish lies at or below this sequence. */
+  readonly through: number
+}
+
+const NOTHING_LEFT: Predecessor = { died: false, through: 0 }
 
 /**
  * Tells a new owner of a partition whether the one before has left it in order. If not, it may have died of something
@@ -29,25 +41,36 @@ export class TenureMark {
     private readonly node: string,
   ) {}
 
-  /** This process owns the partition now. @returns whether the owner before died, or is taken for dead */
-  async begin(): Promise<boolean> {
+  /** This process owns the partition now. */
+  async begin(): Promise<Predecessor> {
     const last = await this.log.last(this.subject)
     const before = last === undefined ? undefined : readMark(last.data)
-    await this.#write("began", last?.seq ?? 0)
-    return before !== undefined && before.kind === "began" && before.run !== this.#run
+    await this.#write({ kind: "began" }, last?.seq ?? 0)
+    if (before === undefined || before.run === this.#run) return NOTHING_LEFT
+    return before.kind === "began" ? { died: true, through: 0 } : { died: false, through: before.through ?? 0 }
   }
 
-  /** This process has left the partition, with nothing unfinished that was not noted. */
-  async end(): Promise<void> {
+  /**
+   * This process has left the partition.
+   *
+   * @param through the highest sequence that it began and did not finish; 0 for none
+   */
+  async end(through: number): Promise<void> {
     const last = await this.log.last(this.subject)
-    if (last !== undefined && readMark(last.data)?.run === this.#run) await this.#write("ended", last.seq)
+    if (last === undefined || readMark(last.data)?.run !== this.#run) return
+    await this.#write({ kind: "ended", ...(through > 0 && { through }) }, last.seq)
   }
 
-  /** Whoever is first has it: the other one is told by the pin. */
-  async #write(kind: Mark["kind"], expectedSeq: number): Promise<void> {
-    const mark: Mark = { kind, node: this.node, run: this.#run, at: timeText(this.clock.now()) }
+  /**
+   * Whoever is first has it: the other one is told by the pin. A partition may be owned for longer than journals are
+   * kept, so the mark stays for ever, and takes the place of the one before.
+   */
+  async #write(what: Pick<Mark, "kind" | "through">, expectedSeq: number): Promise<void> {
+    const mark: Mark = { ...what, node: this.node, run: this.#run, at: timeText(this.clock.now()) }
     try {
-      await this.log.append(this.subject, Buffer.from(JSON.stringify(mark)), expectedSeq)
+      const payload = Buffer.from(JSON.stringify(mark))
+      const { seq } = await this.log.append(this.subject, payload, expectedSeq, { forEver: true })
+      if (expectedSeq > 0) await this.log.deleteBefore(this.subject, seq)
     } catch (error) {
       if (!isMurmurError(error) || error.code !== "FENCE_CONFLICT") throw error
     }

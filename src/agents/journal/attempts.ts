@@ -46,7 +46,7 @@ export class Attempts {
 
   /** Those that failed or died, oldest first. */
   get all(): readonly PreviousAttempt[] {
-    return this.#past.map(previous)
+    return this.#past.map(previous).filter(({ ended }) => ended !== "stopped")
   }
 
   get last(): PreviousAttempt | undefined {

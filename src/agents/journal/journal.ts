@@ -65,10 +65,11 @@ export class Journal {
   #seq = 0
   #writing: Promise<unknown> = Promise.resolve()
 
+  #fate: "open" | "given-up" | "done" = "open"
   private constructor(
     private readonly ports: JournalPorts,
     readonly subject: string,
-    private readonly agent: string,
+    readonly agent: string,
   ) {}
 
   /** Reads the journal at a subject. @throws MurmurError `JOURNAL_RECORD` */
@@ -89,11 +90,26 @@ export class Journal {
 
   /** The newest record of the step's suspension, if it was ever suspended and is not done. */
   get suspended(): WaitingRecord | undefined {
+  /** Whether its step has waited, and is done: it is not begun again. */
+  get done(): boolean {
+    return this.#fate === "done"
+  }
+
+  /** Whether its event is in the dead letters, and was not taken out to be tried again. */
+  get givenUp(): boolean {
+    return this.#fate === "given-up"
+  }
+
     return [...this.#waits.values()].at(-1)
   }
 
   /** What is waited for at a position, while it has not come. */
   waitAt(position: number): WaitingRecord | undefined {
+  /** Whether the step stands, or stood, before a wait at a position. */
+  waitsAt(position: number): boolean {
+    return this.#waits.has(position)
+  }
+
     return this.#answers.has(position) ? undefined : this.#waits.get(position)
   }
 
@@ -138,7 +154,6 @@ export class Journal {
    */
   async call<T>(asked: Call, work: () => Promise<T> | T, note: "first" | "beside" = "beside"): Promise<T> {
     const { position, call } = asked
-    const hash = callHash(call, asked.input)
     const recorded = this.#answers.get(position)
     if (recorded !== undefined) return this.#replay(recorded, call, hash) as T
     const facts = (): Omit<BegunRecord, "kind"> => ({ position, call, hash, attempt: this.attempt, at: this.#now() })
@@ -191,10 +206,12 @@ export class Journal {
     }
     const suspension = await suspend()
     const facts = { position, call, hash, attempt: this.attempt, at: this.#now() }
-    const answers = [...this.#answers.values()]
-    const record: WaitingRecord = { kind: "waiting", ...facts, ...suspension, answers }
+    // what is answered beside it until it is written counts too
+    const record = (): WaitingRecord => {
+      return { kind: "waiting", ...facts, ...suspension, answers: [...this.#answers.values()] }
+    }
     await this.#write(record)
-    return { kind: "waiting", record }
+    return { kind: "waiting", record: this.#waits.get(position) ?? record() }
   }
 
   /** What was waited for has come. Without effect when it had come before. */
@@ -235,7 +252,7 @@ export class Journal {
   }
 
   /** Calls that run side by side are recorded one after the other: each append is fenced by the one before. */
-  #write(record: JournalRecord): Promise<void> {
+  #write(next: JournalRecord | (() => JournalRecord)): Promise<void> {
     const written = this.#writing.then(() => {
       // an attempt that outlived its time may have been first: its answer stands
       if (record.kind === "answer" && this.#answers.has(record.position)) return undefined
@@ -249,8 +266,7 @@ export class Journal {
     const { log } = this.ports
     const payload = encodeRecord(record)
     try {
-      // a wait may be longer than journals are kept
-      const { seq } = await log.append(this.subject, payload, this.#seq, { forEver: record.kind === "waiting" })
+      const { seq } = await log.append(this.subject, payload, this.#seq, { forEver: this.#outlives(record) })
       this.#apply(record, seq)
     } catch (error) {
       if (!isMurmurError(error) || error.code !== "FENCE_CONFLICT") throw error
@@ -263,6 +279,7 @@ export class Journal {
   #apply(record: JournalRecord, seq: number): void {
     this.#seq = seq
     this.#records += 1
+      const record = typeof next === "function" ? next() : next
     this.attempts.apply(record)
     switch (record.kind) {
       case "begun":
@@ -286,6 +303,11 @@ export class Journal {
       case "attempt":
     }
   }
+  /** A wait may be longer than journals are kept; what is written beside it or after it is needed for as long. */
+  #outlives({ kind }: JournalRecord): boolean {
+    return kind === "waiting" || (kind !== "ended" && this.#waits.size > 0)
+  }
+
 }
 
 function takenOver(agent: string, cause: unknown): RetryableError {
@@ -295,3 +317,5 @@ function takenOver(agent: string, cause: unknown): RetryableError {
     retryAfterMs: 250,
   })
 }
+        if (record.outcome === "done" || record.outcome === "given-up") this.#fate = record.outcome
+        if (this.#fate === "given-up") this.#fate = "open"
