@@ -36,6 +36,8 @@ export class Step implements StepContext {
   readonly log: Log
   readonly outputs: SealedEvent[] = []
   #open = true
+  #timed = true
+  #startTime: (() => void) | undefined
   #made: Effects | undefined
   /** Controller and promise are made only when somebody looks: most steps are over before. */
   #controller: AbortController | undefined
@@ -88,6 +90,12 @@ export class Step implements StepContext {
 
   readonly random = (): number => this.#effects.random()
 
+  /** To be called before the handler does: its time begins when the returned function is called. */
+  untimed(): () => void {
+    this.#timed = false
+    return () => this.#startTime?.()
+  }
+
   /** Keeps the step from being suspended until the returned function is called. */
   hold(): () => void {
     return this.#effects.hold()
@@ -115,7 +123,11 @@ export class Step implements StepContext {
     const settled = new Promise<StepEnd>((resolve, reject) => {
       this.#settle = { suspend: () => resolve("suspended"), fail: reject }
     })
-    const cancelTimeout = clock.after(definition.stepTimeoutMs, () => this.#abort(this.#tooSlow()))
+    let cancelTimeout = (): void => {}
+    this.#startTime = () => {
+      cancelTimeout = clock.after(definition.stepTimeoutMs, () => this.#abort(this.#tooSlow()))
+    }
+    if (this.#timed) this.#startTime()
     const onStop = (): void => this.#abort(this.#stopped())
     if (stopping.aborted) onStop()
     else stopping.addEventListener("abort", onStop, { once: true })
@@ -123,6 +135,7 @@ export class Step implements StepContext {
       return await Promise.race([running.then(() => "returned" as const), settled])
     } finally {
       this.end()
+      this.#startTime = undefined
       cancelTimeout()
       stopping.removeEventListener("abort", onStop)
     }

@@ -14,12 +14,14 @@ export interface Death {
 
 const OUT_OF_MEMORY = /out of memory|Allocation failed|invalid (size|array length|table size)/i
 
+const FATAL = /^(FATAL ERROR|# Fatal J).*$/m
+
 /** Why a worker ended, as the error of the step that it was in. Each of them is tried again. */
 export function causeOfDeath({ agent, memoryMbMax, code, signal, crash, report }: Death): RetryableError {
   if (OUT_OF_MEMORY.test(report)) {
     return new RetryableError(
       `A step of "${agent}" took more memory than its worker may have: ${memoryMbMax} MiB (memoryMbMax)`,
-      { code: "STEP_MEMORY", details: { report: report.slice(0, 500) } },
+      { code: "STEP_MEMORY", details: { said: FATAL.exec(report)?.[0] } },
     )
   }
   if (crash !== undefined) {

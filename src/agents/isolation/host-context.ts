@@ -23,7 +23,10 @@ export interface HostContext {
 
 /** A context as the node's own runtime gives it. */
 export interface HoldableContext extends StepContext {
+  /** Keeps the step from being suspended until the returned function is called. */
   hold(): () => void
+  /** The step's time begins when the returned function is called. */
+  untimed(): () => void
 }
 
 export function hostContext(ctx: HoldableContext): HostContext {

@@ -46,7 +46,9 @@ export function isolate(agent: AgentDefinition): IsolatedHandler {
       return pool.pids
     },
     handle: async (event, ctx) => {
+      const startTime = ctx.untimed() // a worker may have to be started
       const worker = await livingWorker(pool, ctx.signal)
+      startTime()
       const run = new HostedRun(worker, hostContext(ctx), (after) => {
         if (after === "free") pool.release(worker)
         else pool.discard(worker)

@@ -46,12 +46,12 @@ export class RemoteRun {
   }
 
   /**
-   * The node waits no longer. A handler that sleeps or asks is left where it stands, since it never goes on; any other
-   * is woken, so that it can end.
+   * The node waits no longer. A handler that sleeps or asks is left where it stands, as it is in the node, since it
+   * never goes on; any other is woken, so that it can end.
    */
   abort(encoded: EncodedError): void {
     const error = this.#errors.decode(encoded)
-    const stands = this.#calls.waits
+    const stands = this.#calls.waits || encoded.code === "STEP_SUSPENDED"
     if (stands) this.#end({ kind: "left", run: this.run })
     this.#abort.abort(error)
     if (!stands) this.#calls.abandon(error)
