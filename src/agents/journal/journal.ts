@@ -154,8 +154,11 @@ export class Journal {
    */
   async call<T>(asked: Call, work: () => Promise<T> | T, note: "first" | "beside" = "beside"): Promise<T> {
     const { position, call } = asked
+    const hash = callHash(call, asked.input)
     const recorded = this.#answers.get(position)
     if (recorded !== undefined) return this.#replay(recorded, call, hash) as T
+    const waiting = this.#waits.get(position)
+    if (waiting !== undefined) checkSame(waiting, { call, hash }, this.agent)
     const facts = (): Omit<BegunRecord, "kind"> => ({ position, call, hash, attempt: this.attempt, at: this.#now() })
     const begin = (): Promise<void> => this.#write({ kind: "begun", ...facts() })
     let over = (): void => {}
