@@ -276,6 +276,34 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./new-agent.js")).newAgent,
   },
   {
+    name: "chaos",
+    summary: "kill nodes and the server of a mesh of its own while it works, and count what was promised",
+    options: [
+      {
+        flags: "--events <n>",
+        description: "events to publish (default: 1000)",
+        parse: wholeNumber("--events", 1, 20_000),
+      },
+      {
+        flags: "--kills <n>",
+        description: "how often a node is killed; half as often one is stopped (default: 4)",
+        parse: wholeNumber("--kills", 0, 100),
+      },
+      {
+        flags: "--seed <n>",
+        description: "the same seed strikes the same (default: another each time)",
+        parse: wholeNumber("--seed", 0, 2 ** 32 - 1),
+      },
+      {
+        flags: "--seconds <n>",
+        description: "how long it publishes and strikes (default: 15)",
+        parse: wholeNumber("--seconds", 1, 3_600),
+      },
+    ],
+    examples: ["murmur chaos", "murmur chaos --seed 7 --kills 10 --seconds 40 --json"],
+    load: async () => (await import("./chaos.js")).chaos,
+  },
+  {
     name: "doctor",
     summary: "say what is wrong with this set-up and how to mend it",
     load: async () => (await import("./doctor.js")).doctor,
