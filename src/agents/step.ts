@@ -219,8 +219,8 @@ export class StepRunner {
       const session = await sessions.load(event.key)
       crashPoint("P1")
       if (isCommitted(session, input)) {
-        await this.#persistently(() => this.#finishCommitted(sessions, session, input), event, stopping)
         if (await stillWaits(session, input)) return SUSPENDED
+        await this.#persistently(() => this.#finishCommitted(sessions, session, input), event, stopping)
         return DONE
       }
       const admission = this.#admission(input) // not before: what is committed is in effect, whatever its tree has used
@@ -403,12 +403,12 @@ export class StepRunner {
   }
 }
 
-function isCommitted(session: Session, { event, ordered, storedAtMs }: StepInput): boolean {
-  return session.causes.has({ id: event.id, seq: ordered ? event.seq : 0, storedAtMs })
-}
 /** Events that came after it are committed; it is not: it was suspended before them, and came once more. */
 async function stillWaits(session: Session, { event, journal, storedAtMs }: StepInput): Promise<boolean> {
   if (journal === undefined || session.causes.has({ id: event.id, seq: 0, storedAtMs })) return false
   return (await journal).suspended !== undefined
 }
 
+function isCommitted(session: Session, { event, ordered, storedAtMs }: StepInput): boolean {
+  return session.causes.has({ id: event.id, seq: ordered ? event.seq : 0, storedAtMs })
+}

@@ -63,9 +63,9 @@ export class Journal {
   readonly #waits = new Map<number, WaitingRecord>()
   #records = 0
   #seq = 0
+  #fate: "open" | "given-up" | "done" = "open"
   #writing: Promise<unknown> = Promise.resolve()
 
-  #fate: "open" | "given-up" | "done" = "open"
   private constructor(
     private readonly ports: JournalPorts,
     readonly subject: string,
@@ -88,8 +88,6 @@ export class Journal {
     return this.#records
   }
 
-  /** The newest record of the step's suspension, if it was ever suspended and is not done. */
-  get suspended(): WaitingRecord | undefined {
   /** Whether its step has waited, and is done: it is not begun again. */
   get done(): boolean {
     return this.#fate === "done"
@@ -100,16 +98,18 @@ export class Journal {
     return this.#fate === "given-up"
   }
 
+  /** The newest record of the step's suspension, if it was ever suspended and is not done. */
+  get suspended(): WaitingRecord | undefined {
     return [...this.#waits.values()].at(-1)
   }
 
-  /** What is waited for at a position, while it has not come. */
-  waitAt(position: number): WaitingRecord | undefined {
   /** Whether the step stands, or stood, before a wait at a position. */
   waitsAt(position: number): boolean {
     return this.#waits.has(position)
   }
 
+  /** What is waited for at a position, while it has not come. */
+  waitAt(position: number): WaitingRecord | undefined {
     return this.#answers.has(position) ? undefined : this.#waits.get(position)
   }
 
@@ -257,6 +257,7 @@ export class Journal {
   /** Calls that run side by side are recorded one after the other: each append is fenced by the one before. */
   #write(next: JournalRecord | (() => JournalRecord)): Promise<void> {
     const written = this.#writing.then(() => {
+      const record = typeof next === "function" ? next() : next
       // an attempt that outlived its time may have been first: its answer stands
       if (record.kind === "answer" && this.#answers.has(record.position)) return undefined
       return this.#append(record)
@@ -279,10 +280,14 @@ export class Journal {
     }
   }
 
+  /** A wait may be longer than journals are kept; what is written beside it or after it is needed for as long. */
+  #outlives({ kind }: JournalRecord): boolean {
+    return kind === "waiting" || (kind !== "ended" && this.#waits.size > 0)
+  }
+
   #apply(record: JournalRecord, seq: number): void {
     this.#seq = seq
     this.#records += 1
-      const record = typeof next === "function" ? next() : next
     this.attempts.apply(record)
     switch (record.kind) {
       case "begun":
@@ -302,15 +307,12 @@ export class Journal {
         return
       case "ended":
         if (record.outcome === "done") this.#waits.clear()
+        if (record.outcome === "done" || record.outcome === "given-up") this.#fate = record.outcome
         return
       case "attempt":
+        if (this.#fate === "given-up") this.#fate = "open"
     }
   }
-  /** A wait may be longer than journals are kept; what is written beside it or after it is needed for as long. */
-  #outlives({ kind }: JournalRecord): boolean {
-    return kind === "waiting" || (kind !== "ended" && this.#waits.size > 0)
-  }
-
 }
 
 function takenOver(agent: string, cause: unknown): RetryableError {
@@ -320,5 +322,3 @@ function takenOver(agent: string, cause: unknown): RetryableError {
     retryAfterMs: 250,
   })
 }
-        if (record.outcome === "done" || record.outcome === "given-up") this.#fate = record.outcome
-        if (this.#fate === "given-up") this.#fate = "open"
