@@ -21,6 +21,8 @@ export {
 } from "./agents/define-agent.js"
 export type { PastCall, PreviousAttempt } from "./agents/journal/attempts.js"
 export { type AgentTest, type AgentTestResult, testAgent } from "./agents/test-agent.js"
+export { defineTool, type ToolOptions } from "./agents/tools/define-tool.js"
+export type { AnyTool, Reconciled, Tool, ToolContext, ToolEffect, ToolFunctions } from "./agents/tools/tool.js"
 export { sessionWindow, sliding, tumbling } from "./agents/windows/operators.js"
 export type { EventWindow } from "./agents/windows/window-set.js"
 export { type Bus, openBus } from "./bus/bus.js"

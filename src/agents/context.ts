@@ -5,13 +5,18 @@ import { MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 import type { AskOptions } from "./ask.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
+import type { AnyTool, ToolFunctions } from "./tools/tool.js"
 
 /** What each kind of entry does to the state. */
 // biome-ignore lint/suspicious/noExplicitAny: each entry has data of its own
 export type Evolvers<S> = Readonly<Record<string, (state: S, data: any) => S>>
 
 /** What a handler is given for one step. Everything that has an effect goes through it. */
-export interface StepContext<S = unknown, E extends Evolvers<S> = Evolvers<S>> {
+export interface StepContext<
+  S = unknown,
+  E extends Evolvers<S> = Evolvers<S>,
+  T extends readonly AnyTool[] = readonly AnyTool[],
+> {
   /** The agent's name. */
   readonly agent: string
   /** The session's key: the entity that the event is about. */
@@ -44,6 +49,16 @@ export interface StepContext<S = unknown, E extends Evolvers<S> = Evolvers<S>> {
    * @throws NondeterminismError when the step asks for something else than it did before
    */
   run<T>(name: string, work: () => Promise<T> | T): Promise<T>
+  /**
+   * The agent's tools, a function a tool. Calls are journaled: what was done once is not done again when the step runs
+   * again. Where it is not known whether it was done, the tool's `effect` decides.
+   *
+   * @throws TerminalError `TOOL_INPUT`, `TOOL_OUTPUT`, `TOOL_OUTCOME_UNKNOWN`; RetryableError `TOOL_TIMEOUT`; what the
+   *   tool throws
+   * @example
+   * const [log, run] = await Promise.all([ctx.tools.readLog({ url }), ctx.tools.readRun({ url })])
+   */
+  readonly tools: ToolFunctions<T>
   /** How the attempt before this one went, when there was one: also when its process died. */
   readonly previousAttempt: PreviousAttempt | undefined
   /**

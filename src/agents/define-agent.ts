@@ -9,6 +9,8 @@ import type { Evolvers, StepContext } from "./context.js"
 import { checkOptions } from "./options.js"
 import type { Reaction } from "./reaction.js"
 import type { StateDefinition } from "./sessions/session.js"
+import { isTool, toolCode } from "./tools/define-tool.js"
+import type { AnyTool } from "./tools/tool.js"
 
 const AGENT = Symbol.for("murmur.agent")
 
@@ -131,7 +133,10 @@ export interface HandlerOptions<
   On extends readonly Trigger[] = readonly Trigger[],
   S = undefined,
   E extends Evolvers<S> = Evolvers<S>,
+  T extends readonly AnyTool[] = readonly AnyTool[],
 > extends AgentOptions<On> {
+  /** What it may call as `ctx.tools.<name>`, made by `defineTool`. */
+  readonly tools?: T
   /** When it is quarantined: nothing is handed to it for a while, its backlog is kept. */
   readonly supervision?: SupervisionOptions
   /**
@@ -143,7 +148,7 @@ export interface HandlerOptions<
   readonly memoryMbMax?: number
   /** With it each key has a state of its own, kept as a log of entries. */
   readonly state?: StateOptions<S, E>
-  handle(event: EventOf<On[number]>, ctx: StepContext<S, E>): Promise<void> | void
+  handle(event: EventOf<On[number]>, ctx: StepContext<S, E, T>): Promise<void> | void
   readonly react?: never
 }
 
@@ -191,6 +196,7 @@ export interface AgentDefinition {
   readonly isolation: "none" | "worker"
   readonly memoryMbMax: number
   readonly state: AgentState | undefined
+  readonly tools: readonly AnyTool[]
   /** A hash of the definition, code included: which code committed what. */
   readonly code: string
   readonly behaviour:
@@ -212,10 +218,12 @@ export interface AgentDefinition {
  *   },
  * })
  */
-export function defineAgent<const On extends readonly Trigger[], S = undefined, E extends Evolvers<S> = Evolvers<S>>(
-  name: string,
-  options: HandlerOptions<On, S, E> | ReactOptions<On>,
-): AgentDefinition {
+export function defineAgent<
+  const On extends readonly Trigger[],
+  S = undefined,
+  E extends Evolvers<S> = Evolvers<S>,
+  const T extends readonly AnyTool[] = readonly [],
+>(name: string, options: HandlerOptions<On, S, E, T> | ReactOptions<On>): AgentDefinition {
   checkName(name, "agent")
   const checked = checkOptions(name, options)
   const triggers = options.on.map((trigger) => normalise(name, trigger))
@@ -236,7 +244,10 @@ export function defineAgent<const On extends readonly Trigger[], S = undefined, 
 }
 
 function codeOf(options: object): string {
-  const text = JSON.stringify(options, (_, value) => (typeof value === "function" ? String(value) : value))
+  const text = JSON.stringify(options, (_, value) => {
+    if (isTool(value)) return toolCode(value)
+    return typeof value === "function" ? String(value) : value
+  })
   return derivedId(text).slice(0, 10)
 }
 

@@ -1,6 +1,8 @@
 import { isEventDefinition } from "../bus/define-event.js"
 import { MurmurError } from "../errors.js"
 import type { AgentDefinition, AgentOptions, AgentState, SupervisionOptions } from "./define-agent.js"
+import { isTool } from "./tools/define-tool.js"
+import type { AnyTool } from "./tools/tool.js"
 
 const KNOWN = new Set([
   "on",
@@ -23,6 +25,7 @@ const KNOWN = new Set([
   "supervision",
   "isolation",
   "memoryMbMax",
+  "tools",
 ])
 
 /** What a timer can wait for; a longer one would fire at once. */
@@ -49,6 +52,7 @@ export function checkOptions(
     react?: unknown
     state?: object
     supervision?: SupervisionOptions
+    tools?: unknown
   } & IsolationOptions,
 ): Checked {
   const fail = (why: string): never => {
@@ -104,6 +108,20 @@ export function checkOptions(
   const state = options.state === undefined ? undefined : checkState(options.state as GivenState)
   if (state !== undefined && typeof options.handle !== "function") fail(`"state" goes with "handle", not with "react"`)
 
+  function checkTools(given: unknown): readonly AnyTool[] {
+    if (!Array.isArray(given)) return fail(`"tools" must be a list of tools, is ${typeof given}`)
+    if (options.tools !== undefined && typeof options.handle !== "function") {
+      fail(`"tools" goes with "handle", not with "react"`)
+    }
+    const names = new Set<string>()
+    for (const tool of given) {
+      if (!isTool(tool)) return fail(`"tools" takes tools made by defineTool, has ${String(tool)}`)
+      if (names.has(tool.name)) fail(`two of its tools have the name "${tool.name}"`)
+      names.add(tool.name)
+    }
+    return [...given]
+  }
+
   function checkIsolation(given: IsolationOptions): Required<IsolationOptions> {
     const { isolation = "none" } = given
     if (isolation !== "none" && isolation !== "worker") {
@@ -157,6 +175,7 @@ export function checkOptions(
   return {
     state,
     supervision,
+    tools: checkTools(options.tools ?? []),
     ...checkIsolation(options),
     description: options.description,
     partitions,

@@ -8,6 +8,10 @@ import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { Effects } from "./effects.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
+import { type Perform, performTool } from "./tools/perform-tool.js"
+import type { AnyTool, ToolFunctions } from "./tools/tool.js"
+import type { ToolCalls } from "./tools/tool-calls.js"
+import { toolFunctions } from "./tools/tool-functions.js"
 
 /** What an attempt is made with. */
 export interface StepParts {
@@ -22,6 +26,7 @@ export interface StepParts {
   readonly stopping: AbortSignal
   readonly seal: (draft: EventDraft, position: number) => SealedEvent
   readonly makeEffects: (onSuspended: () => void) => Effects
+  readonly makeTools: (step: Step, effects: Effects) => ToolCalls
 }
 
 /** How a handler ended that did not throw: it returned, or it can do nothing more but wait. */
@@ -39,6 +44,7 @@ export class Step implements StepContext {
   #timed = true
   #startTime: (() => void) | undefined
   #made: Effects | undefined
+  #tools: { readonly functions: ToolFunctions; readonly calls: ToolCalls } | undefined
   /** Controller and promise are made only when somebody looks: most steps are over before. */
   #controller: AbortController | undefined
   #settle: { suspend: () => void; fail: (error: Error) => void } | undefined
@@ -84,6 +90,30 @@ export class Step implements StepContext {
   readonly ask = async (question: string, options: AskOptions): Promise<string> => {
     this.#mustBeOpen("asked")
     return this.#effects.ask(question, options)
+  }
+
+  get tools(): ToolFunctions {
+    return this.#toolParts.functions
+  }
+
+  /** Makes a call of a tool, whose code runs where `perform` has it run. */
+  readonly callTool = async (tool: AnyTool, input: unknown, perform: Perform): Promise<unknown> => {
+    this.#mustBeOpen(`called tool "${tool.name}"`)
+    return this.#toolParts.calls.call(tool, input, perform)
+  }
+
+  get #toolParts(): { readonly functions: ToolFunctions; readonly calls: ToolCalls } {
+    this.#tools ??= { functions: this.#toolFunctions(), calls: this.parts.makeTools(this, this.#effects) }
+    return this.#tools
+  }
+
+  #toolFunctions(): ToolFunctions {
+    const { clock, definition } = this.parts
+    return toolFunctions(this.agent, definition.tools, (tool, given, input) => {
+      const { agent, key, attempt, signal, log } = this
+      const run = { tool, input, clock, ctx: { agent, key, attempt, signal, log } }
+      return this.callTool(tool, given, (way, idempotencyKey) => performTool(run, way, idempotencyKey))
+    })
   }
 
   readonly now = (): Date => new Date(this.parts.storedAtMs)

@@ -22,6 +22,7 @@ import { changesBetween } from "./sessions/changes.js"
 import type { CommitRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
 import { Step, type StepEnd } from "./step-context.js"
+import { ToolCalls } from "./tools/tool-calls.js"
 
 /** Where the sessions of an agent with state are. */
 export interface Sessions {
@@ -355,6 +356,8 @@ export class StepRunner {
           { agent: agent.name, event, storedAtMs, careful, state: agent.state, session, onSuspended },
           { ...ports, openJournal: () => this.#journalOf(run) },
         ),
+      makeTools: (step, effects) =>
+        new ToolCalls({ agent: agent.name, event, careful, trace, signal: () => step.signal }, effects, ports),
     })
   }
 

@@ -35,6 +35,7 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
 
 const HISTOGRAMS: Readonly<Record<HistogramName, string>> = {
   "murmur.step.duration": "Duration of steps",
+  "murmur.tool.duration": "Duration of tool calls, by outcome",
   "murmur.publish.duration": "Time from publish to the ack of JetStream",
   "murmur.event.age": "Age of events when their step began",
   "http.server.request.duration": "Duration of HTTP requests",

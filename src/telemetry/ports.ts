@@ -69,6 +69,7 @@ export type CounterName =
 
 export type HistogramName =
   | "murmur.step.duration"
+  | "murmur.tool.duration"
   | "murmur.publish.duration"
   | "murmur.event.age"
   | "http.server.request.duration"

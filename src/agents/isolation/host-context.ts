@@ -1,8 +1,11 @@
 import type { EventDraft } from "../../bus/event.js"
+import { TerminalError } from "../../errors.js"
 import type { Log } from "../../telemetry/ports.js"
 import type { AskOptions } from "../ask.js"
 import type { StepContext } from "../context.js"
-import type { Call } from "./wire.js"
+import type { Perform } from "../tools/perform-tool.js"
+import type { AnyTool } from "../tools/tool.js"
+import type { Call, ToolOrder } from "./wire.js"
 
 /** A step's context as its run in a worker uses it. */
 export interface HostContext {
@@ -27,9 +30,12 @@ export interface HoldableContext extends StepContext {
   hold(): () => void
   /** The step's time begins when the returned function is called. */
   untimed(): () => void
+  /** @param perform has the tool's code run */
+  callTool(tool: AnyTool, input: unknown, perform: Perform): Promise<unknown>
 }
 
-export function hostContext(ctx: HoldableContext): HostContext {
+/** @param tools of the agent */
+export function hostContext(ctx: HoldableContext, tools: readonly AnyTool[]): HostContext {
   return {
     agent: ctx.agent,
     signal: ctx.signal,
@@ -45,7 +51,19 @@ export function hostContext(ctx: HoldableContext): HostContext {
           return ctx.sleep(what.ms)
         case "ask":
           return ctx.ask(what.question, what.options as AskOptions)
+        case "tool":
+          return ctx.callTool(toolOf(ctx.agent, tools, what.name), what.input, (way, idempotencyKey) => {
+            const order: ToolOrder = { way, idempotencyKey }
+            return work(order)
+          })
       }
     },
   }
+}
+
+/** @throws TerminalError `TOOL_INPUT`: node and worker have loaded the same file, so it is there */
+function toolOf(agent: string, tools: readonly AnyTool[], name: string): AnyTool {
+  const tool = tools.find((each) => each.name === name)
+  if (tool !== undefined) return tool
+  throw new TerminalError(`"${agent}" cannot call tool "${name}": it has no such tool`, { code: "TOOL_INPUT" })
 }

@@ -49,7 +49,7 @@ export function isolate(agent: AgentDefinition): IsolatedHandler {
       const startTime = ctx.untimed() // a worker may have to be started
       const worker = await livingWorker(pool, ctx.signal)
       startTime()
-      const run = new HostedRun(worker, hostContext(ctx), (after) => {
+      const run = new HostedRun(worker, hostContext(ctx, agent.tools), (after) => {
         if (after === "free") pool.release(worker)
         else pool.discard(worker)
       })

@@ -1,5 +1,6 @@
 import type { EventDraft, MurmurEvent } from "../../bus/event.js"
 import type { Log } from "../../telemetry/ports.js"
+import type { ToolWay } from "../tools/perform-tool.js"
 import type { EncodedError } from "./error-crossing.js"
 
 /**
@@ -48,6 +49,13 @@ export type Call =
   | { readonly method: "run"; readonly name: string }
   | { readonly method: "sleep"; readonly ms: number }
   | { readonly method: "ask"; readonly question: string; readonly options: unknown }
+  | { readonly method: "tool"; readonly name: string; readonly input: unknown }
+
+/** What the code of a tool is to do. */
+export interface ToolOrder {
+  readonly way: ToolWay
+  readonly idempotencyKey: string
+}
 
 /** A state entry as the handler recorded it. */
 export interface RecordedEntry {

@@ -60,6 +60,8 @@ export class Journal {
   /** Calls that began, and whose answer is not known. */
   readonly #begun = new Map<number, BegunRecord>()
   readonly #times = new Map<number, number>()
+  /** Calls that this process is in. */
+  readonly #running = new Map<number, Promise<unknown>>()
   readonly #waits = new Map<number, WaitingRecord>()
   #records = 0
   #seq = 0
@@ -145,6 +147,16 @@ export class Journal {
     return this.#times.get(position) ?? 0
   }
 
+  /** When a call last began whose outcome is not known. */
+  begunAt(position: number): string | undefined {
+    return this.#begun.get(position)?.at
+  }
+
+  /** Fulfilled when this process is not in the call at a position: an attempt before this one may still be. */
+  async settled(position: number): Promise<void> {
+    await this.#running.get(position)?.catch(() => {})
+  }
+
   /**
    * Does something once: returns the recorded answer, or does it and records the answer.
    *
@@ -154,9 +166,22 @@ export class Journal {
    */
   async call<T>(asked: Call, work: () => Promise<T> | T, note: "first" | "beside" = "beside"): Promise<T> {
     const { position, call } = asked
-    const hash = callHash(call, asked.input)
     const recorded = this.#answers.get(position)
-    if (recorded !== undefined) return this.#replay(recorded, call, hash) as T
+    if (recorded !== undefined) return this.#replay(recorded, call, callHash(call, asked.input)) as T
+    const running = this.#make(asked, work, note)
+    this.#running.set(position, running)
+    try {
+      await running
+    } finally {
+      if (this.#running.get(position) === running) this.#running.delete(position)
+    }
+    // not while others run beside it: they would be made twice, and some may not be
+    if (this.#running.size === 0) this.ports.onAnswer?.(call)
+    return this.#answers.get(position)?.answer as T
+  }
+
+  async #make<T>({ position, call, input }: Call, work: () => Promise<T> | T, note: "first" | "beside"): Promise<void> {
+    const hash = callHash(call, input)
     const waiting = this.#waits.get(position)
     if (waiting !== undefined) checkSame(waiting, { call, hash }, this.agent)
     const facts = (): Omit<BegunRecord, "kind"> => ({ position, call, hash, attempt: this.attempt, at: this.#now() })
@@ -175,8 +200,6 @@ export class Journal {
     crashPoint("P3")
     await this.#write({ kind: "answer", ...facts(), answer: answer ?? null })
     crashPoint("P4")
-    this.ports.onAnswer?.(call)
-    return this.#answers.get(position)?.answer as T
   }
 
   /** Answers a call with an error, for good: it is thrown each time that the step runs. */
@@ -239,7 +262,7 @@ export class Journal {
   /** The step is done: what it waited for is waited for no more. */
   async close(): Promise<void> {
     if (this.#waits.size === 0) return
-    await this.end({ attempt: this.attempt, outcome: "done" })
+    await this.end({ attempt: this.attempt, outcome: "done", answers: [...this.#answers.values()] })
     await this.ports.log.deleteBefore(this.subject, this.#seq) // a wait is kept for ever: nobody else deletes it
   }
 

@@ -2,13 +2,18 @@ import type { EventDraft, MurmurEvent } from "../../../bus/event.js"
 import { MurmurError, RetryableError } from "../../../errors.js"
 import type { Log } from "../../../telemetry/ports.js"
 import type { AskOptions } from "../../ask.js"
+import { systemClock } from "../../clock.js"
 import { EmitGate, type StepContext } from "../../context.js"
 import type { AgentDefinition } from "../../define-agent.js"
 import { drawsOf } from "../../draws.js"
 import type { PreviousAttempt } from "../../journal/attempts.js"
 import { plain } from "../../plain.js"
 import { evolve } from "../../sessions/session.js"
-import type { Harvest, RecordedEntry, StepFacts } from "../wire.js"
+import { performTool } from "../../tools/perform-tool.js"
+import type { ToolFunctions } from "../../tools/tool.js"
+import { plainInput } from "../../tools/tool-data.js"
+import { toolFunctions } from "../../tools/tool-functions.js"
+import type { Harvest, RecordedEntry, StepFacts, ToolOrder } from "../wire.js"
 import type { RemoteCalls } from "./remote-calls.js"
 
 /** What a context in a worker is made of. */
@@ -34,6 +39,7 @@ export class RemoteContext implements StepContext {
   readonly signal: AbortSignal
   readonly log: Log
   readonly random: () => number
+  readonly tools: ToolFunctions
   readonly #gate: EmitGate
   readonly #drafts: EventDraft[] = []
   readonly #entries: RecordedEntry[] = []
@@ -51,6 +57,7 @@ export class RemoteContext implements StepContext {
     this.random = drawsOf(agent.name, event)
     this.#gate = new EmitGate(agent.name, agent.emits)
     this.#state = facts.state
+    this.tools = this.#toolFunctions()
   }
 
   get state(): unknown {
@@ -97,6 +104,18 @@ export class RemoteContext implements StepContext {
   end(): Harvest {
     this.#open = false
     return { drafts: this.#drafts, entries: this.#entries }
+  }
+
+  #toolFunctions(): ToolFunctions {
+    const { agent, key, attempt, signal, log } = this
+    return toolFunctions(agent, this.parts.agent.tools, async (tool, given, input) => {
+      this.#mustBeOpen(`called tool "${tool.name}"`)
+      const run = { tool, input, clock: systemClock, ctx: { agent, key, attempt, signal, log } }
+      return this.parts.calls.make({ method: "tool", name: tool.name, input: plainInput(tool, given) }, (order) => {
+        const { way, idempotencyKey } = order as ToolOrder
+        return performTool(run, way, idempotencyKey)
+      })
+    })
   }
 
   #mustBeOpen(what: string): void {
