@@ -329,6 +329,7 @@ export class Journal {
         this.#waits.set(record.position, record)
         return
       case "ended":
+        for (const answer of record.answers ?? []) this.#answers.set(answer.position, answer)
         if (record.outcome === "done") this.#waits.clear()
         if (record.outcome === "done" || record.outcome === "given-up") this.#fate = record.outcome
         return
