@@ -22,12 +22,14 @@ export interface Attempt {
 
 const Issue = z.object({ path: z.string(), message: z.string() })
 
-const Tripped = z.object({
+/** What a guard saw when it stopped a step. */
+export const Tripped = z.object({
   guard: z.string(),
   /** Id of the root event of the tree. */
   root: z.string(),
   limit: z.number(),
   used: z.number(),
+  refused: z.number().optional(),
   agent: z.string(),
   path: z.array(z.string()),
 })

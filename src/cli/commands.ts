@@ -230,7 +230,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       "murmur guard resume 0199f3a2-7c1d-7b40-8a55-0f6f2f6f9c11 --events 5000",
       "",
-      "Without numbers each guard that stopped the tree allows as much again as it did.",
+      "Without numbers: as much again, of the hops or cycles that stopped it, and of both budgets when one did.",
     ],
     load: async () => (await import("./guard-resume.js")).guardResume,
   },

@@ -1,4 +1,6 @@
-import { isLoopGuard, type Trip } from "../agents/guards/guard-tripped.js"
+import type { z } from "zod"
+import type { Tripped } from "../agents/dead-letters.js"
+import { isLoopGuard } from "../agents/guards/guard-tripped.js"
 import { BUDGET_DEFAULTS } from "../agents/guards/limits.js"
 import type { Bus } from "../bus/bus.js"
 import type { BusCore } from "../bus/bus-core.js"
@@ -12,6 +14,8 @@ export interface TrippedGuard {
   readonly guard: string
   readonly limit: number
   readonly used: number
+  /** What was refused, of a budget: it is counted in `used`. */
+  readonly refused: number
   readonly letters: number
 }
 
@@ -65,11 +69,12 @@ export async function trippedTrees(bus: BusCore, signal?: AbortSignal): Promise<
   return [...trees.values()]
 }
 
-function withTrip(tree: TrippedTree | undefined, trip: Trip, at: string): TrippedTree {
+function withTrip(tree: TrippedTree | undefined, trip: z.infer<typeof Tripped>, at: string): TrippedTree {
   const before = tree?.guards.find(({ guard }) => guard === trip.guard)
-  const { guard, limit, used } = trip
+  const { guard, limit, used, refused = 0 } = trip
   const now = {
     ...{ guard, limit: Math.max(limit, before?.limit ?? 0), used: Math.max(used, before?.used ?? 0) },
+    refused: (before?.refused ?? 0) + refused,
     letters: (before?.letters ?? 0) + 1,
   }
   return {
@@ -87,7 +92,8 @@ function withTrip(tree: TrippedTree | undefined, trip: Trip, at: string): Trippe
  * Lets a tree go on that guards have stopped: grants it more, and sends its events back to their agents.
  *
  * @param id of its root event, or the first characters of it (at least six)
- * @param grants how much more; without any, each guard that stopped it allows as much again as it did
+ * @param grants how much more; without any, as much again: of the hops or cycles that stopped it, and of all budgets when
+ *   one did
  * @throws MurmurError `GUARD_ROOT_UNKNOWN`, `GUARD_ROOT_AMBIGUOUS`, `GUARD_GRANT` when a guard is unknown or a number no whole one >= 1
  * @example
  * const { retried } = await resumeTree(bus, "0199f3…", { events: 5_000 })
@@ -95,8 +101,9 @@ function withTrip(tree: TrippedTree | undefined, trip: Trip, at: string): Trippe
 export async function resumeTree(bus: Bus, id: string, grants: Grants = {}, signal?: AbortSignal): Promise<Resumed> {
   checkGrants(grants)
   const tree = treeOf(id, await trippedTrees(bus, signal))
-  const granted = Object.keys(grants).length > 0 ? grants : asMuchAgain(tree)
-  await grant(bus, tree, granted)
+  const limits = await readLimits(bus)
+  const granted = Object.keys(grants).length > 0 ? grants : asMuchAgain(tree, limits)
+  await grant(bus, tree, granted, limits)
   return { root: tree.root, granted, ...(await retry(bus, tree, granted, signal)) }
 }
 
@@ -135,26 +142,38 @@ function treeOf(id: string, trees: readonly TrippedTree[]): TrippedTree {
   })
 }
 
-function asMuchAgain({ guards }: TrippedTree): Grants {
-  return Object.fromEntries(guards.map(({ guard, limit }) => [guard, Math.max(1, limit)]))
+/** Budgets go together: who may emit more has to be handled as well. */
+function asMuchAgain({ guards }: TrippedTree, limits: Grants): Grants {
+  const loops = guards.filter(({ guard }) => isLoopGuard(guard)).map(({ guard, limit }) => [guard, limit] as const)
+  const budgets = loops.length < guards.length ? Object.entries(limits) : []
+  return Object.fromEntries([...loops, ...budgets].map(([guard, limit]) => [guard, Math.max(1, limit)]))
 }
 
 /**
- * Hops and cycles are granted on top of each agent's own limit. A budget is granted as a total: what was refused stays
- * counted, so the tree is given what it has come to by now and the new amount.
+ * Hops and cycles are granted on top of each agent's own limit. A budget is granted as a total. What was refused stays
+ * counted and was not used, and what is sent back pays for its step a second time: the new total has room for both.
  */
-async function grant(bus: BusCore, { root }: TrippedTree, grants: Grants): Promise<void> {
-  const { hops = 0, cycles = 0, ...budgets } = grants
-  const totals: Record<string, number> = {}
-  const limits = await readLimits(bus)
-  for (const [kind, amount] of Object.entries(budgets)) {
-    totals[kind] = Math.max(limits[kind] ?? 0, await countersOf(bus).total({ root, kind })) + amount
+async function grant(bus: BusCore, { root, guards }: TrippedTree, grants: Grants, limits: Grants): Promise<void> {
+  const { hops = 0, cycles = 0, ...given } = grants
+  const sentBack = guards.filter(({ guard }) => grants[guard] !== undefined && guard !== "steps")
+  const again = sentBack.reduce((sum, { letters }) => sum + letters, 0)
+  const budgets = { ...given, steps: (given.steps ?? 0) + again }
+  const counted: Record<string, number> = {}
+  for (const kind of Object.keys(budgets)) counted[kind] = await countersOf(bus).total({ root, kind })
+  const totalOf = (kind: string, amount: number, before: number): number => {
+    const refused = guards.find(({ guard }) => guard === kind)?.refused ?? 0
+    return Math.max(limits[kind] ?? 0, before, (counted[kind] ?? 0) - refused) + refused + amount
   }
   const records = await BucketGuardRecords.open(bus)
   await records.grant(root, (before) => ({
     hops: before.hops + hops,
     cycles: before.cycles + cycles,
-    budgets: { ...before.budgets, ...totals },
+    budgets: {
+      ...before.budgets,
+      ...Object.fromEntries(
+        Object.entries(budgets).map(([kind, amount]) => [kind, totalOf(kind, amount, before.budgets[kind] ?? 0)]),
+      ),
+    },
   }))
 }
 

@@ -6,6 +6,7 @@ export interface Excess {
   readonly limit: number
   /** What the tree would have used with it. */
   readonly used: number
+  readonly refused: number
 }
 
 /** One thing that is to be used. */
@@ -50,6 +51,6 @@ export class Budget {
     }
     if (used <= limit) return undefined
     const granted = (await this.ports.records.grantOf(root))?.budgets[kind] ?? 0
-    return used <= granted ? undefined : { limit: Math.max(limit, granted), used }
+    return used <= granted ? undefined : { limit: Math.max(limit, granted), used, refused: amount }
   }
 }

@@ -12,6 +12,8 @@ export interface Trip {
   readonly limit: number
   /** What was found, this step included. */
   readonly used: number
+  /** Of a budget: what was refused now. It stays counted. */
+  readonly refused?: number
   /** The agent whose step was stopped. */
   readonly agent: string
   /** The agents that led to it, oldest first. */

@@ -1,7 +1,7 @@
 import type { MurmurEvent } from "../../bus/event.js"
 import { derivedId } from "../../bus/ids.js"
 import { Announcer } from "./announcer.js"
-import { Budget, type Excess } from "./budget.js"
+import { Budget } from "./budget.js"
 import { GuardTripped, type Trip } from "./guard-tripped.js"
 import type { GuardPorts } from "./ports.js"
 
@@ -92,7 +92,7 @@ class AgentGuards implements StepGuards {
     return reserved?.then((excess) => (excess === undefined ? undefined : this.#trip(event, kind, excess)))
   }
 
-  async #trip(event: MurmurEvent, guard: string, excess: Excess): Promise<never> {
+  async #trip(event: MurmurEvent, guard: string, excess: Pick<Trip, "limit" | "used" | "refused">): Promise<never> {
     const trip = { ...this.#seen(event), guard, ...excess }
     await this.announcer.tripped(trip, event)
     throw new GuardTripped(event.id, trip)
