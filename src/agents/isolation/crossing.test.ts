@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest"
 import { lab, Task } from "../../../test/fixtures/isolated.js"
 import { seal } from "../../bus/encode.js"
 import { MeshNames } from "../../bus/subjects.js"
+import { RetryableError } from "../../errors.js"
 import { type Log, silentLog } from "../../telemetry/ports.js"
 import type { HostContext } from "./host-context.js"
 import { HostedRun, type WorkerAfter } from "./hosted-run.js"
@@ -164,6 +165,13 @@ describe("a step in a worker", () => {
     expect(await after).toBe("free")
     await new Promise((resolve) => setImmediate(resolve))
     expect({ settled, done }).toEqual({ settled: false, done: [] })
+  })
+
+  test("that is suspended in a call is left where it stands: its handler does not go on, not even to catch", async () => {
+    const { done, abort, after } = await begin("own error", 0, { run: () => new Promise(() => {}) })
+    abort.abort(new RetryableError("its run is over", { code: "STEP_SUSPENDED" }))
+    expect(await after).toBe("free")
+    expect(done).toEqual([])
   })
 
   test("that does not end when it is aborted gives its worker up", async () => {

@@ -1,10 +1,12 @@
 import { writeFileSync } from "node:fs"
-import { constants, setPriority } from "node:os"
+import { setPriority } from "node:os"
 import { Worker } from "node:worker_threads"
 
 /** Beside the heap: code, stacks, young objects, what the collector has not given back. */
 const SLACK_MB = 64
 const MB = 2 ** 20
+/** A third of what a process of normal priority gets, where processors are short. */
+const NICE = 5
 
 /**
  * Runs in a thread of its own, since the handler may keep the main one for ever. V8 bounds the heap; this bounds what
@@ -34,7 +36,7 @@ export function startWatchdog({ memoryMbMax, nodePid }: { memoryMbMax: number; n
 /** When processors or memory are short, they are its node's first, which heartbeats and serves all other agents. */
 function giveWay(): void {
   try {
-    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+    setPriority(NICE)
     if (process.platform === "linux") writeFileSync("/proc/self/oom_score_adj", "1000")
   } catch {
     // a hardened system may not allow it
