@@ -28,6 +28,38 @@ describe("a handler", () => {
     expect([dead, attempts]).toEqual([[], 1])
   })
 
+  test("that is fed what it emits is stopped as a loop, with the path drawn", async () => {
+    const agent = defineAgent("juggler", {
+      on: [Seen],
+      emits: [Seen],
+      handle: (event, ctx) => ctx.emit(Seen({ n: event.data.n + 1 })),
+    })
+    const bench = testAgent(agent)
+    let result = await bench.when(Seen({ n: 0 }))
+    while (result.emitted.length > 0) result = await bench.when(...result.emitted)
+    expect(result.dead).toMatchObject([
+      {
+        event: { data: { n: 9 }, hops: 9 },
+        reason: "loop",
+        error: { code: "CYCLE", message: expect.stringContaining("(juggler -> juggler -> ") },
+      },
+    ])
+  })
+
+  test("that emits more than the budget of its root has room for emits nothing", async () => {
+    const agent = defineAgent("fan", {
+      on: [Order],
+      emits: [Seen],
+      handle(event, ctx) {
+        for (let n = 0; n < event.data.n; n++) ctx.emit(Seen({ n }))
+      },
+    })
+    const { emitted, dead, attempts } = await testAgent(agent).when(order(1_001), order(1_000))
+    expect(emitted).toHaveLength(1_000)
+    expect(dead).toMatchObject([{ event: { data: { n: 1_001 } }, reason: "budget", error: { code: "BUDGET_EVENTS" } }])
+    expect(attempts).toBe(2)
+  })
+
   test("is tried again without waiting, as often and for what the mesh would", async () => {
     const tries = new Map<number, number>()
     const agent = defineAgent("clerk", {

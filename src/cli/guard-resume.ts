@@ -23,7 +23,7 @@ export async function guardResume(cli: Cli, [root]: [string], options: GuardResu
   const { granted, retried, failed, waiting } = resumed
   if (cli.options.json) await cli.out.json(resumed)
   else {
-    const more = Object.entries(granted).map(([guard, amount]) => `${amount} ${guard}`)
+    const more = Object.entries(granted).map(([guard, amount]) => counted(amount, guard.replace(/s$/, "")))
     await cli.out.line(`granted ${more.join(", ")} more; ${counted(retried.length, "event")} sent back`)
   }
   for (const { guard, letters, used, limit } of waiting) {

@@ -5,7 +5,20 @@ beforeAll(buildCli, 120_000)
 
 const COMMANDS = [
   ...["up", "publish", "tail", "trace", "events", "agents", "nodes", "routes", "route add", "route rm"],
-  ...["dead ls", "dead show", "dead retry", "dead drop", "pause", "resume", "init", "new agent", "doctor"],
+  ...[
+    "dead ls",
+    "dead show",
+    "dead retry",
+    "dead drop",
+    "guard ls",
+    "guard resume",
+    "guard limits",
+    "pause",
+    "resume",
+    "init",
+    "new agent",
+    "doctor",
+  ],
 ]
 
 test("Help names every command and ends well", async () => {
