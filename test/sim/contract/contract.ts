@@ -1,5 +1,5 @@
 import { expect } from "vitest"
-import { give, pull, range } from "./node.js"
+import { give, pull, range, type Seen } from "./node.js"
 import { DEDUP_WINDOW_MS, type Rig } from "./rig.js"
 
 const payload = (text: string): Uint8Array => Buffer.from(text)
@@ -265,5 +265,23 @@ export const LANES: Readonly<Record<string, (rig: Rig) => Promise<void>>> = {
     ready?.()
     await rig.until("all have come", () => node.numbers.length === 8)
     expect([node.numbers, node.calls]).toEqual([range(1, 8), ["owned 0", "lost", "owned 0"]])
+  },
+  "a node that owns nothing is told whether another one does; nobody does before there is something to deliver": async (
+    rig,
+  ) => {
+    await rig.deploy()
+    const [a, b] = [await rig.client("a"), await rig.client("b")]
+    const [first, second] = [pull(a, { ack: true }), pull(b, { ack: true })]
+    await rig.until("both were told", () => first.passive.length > 0 && second.passive.length > 0)
+    expect([...first.passive, ...second.passive]).not.toContain(true)
+    await give(a, [1])
+    const owner = (): Seen | undefined => [first, second].find(({ numbers }) => numbers.length === 1)
+    await rig.until("one has it", () => owner() !== undefined)
+    const other = owner() === first ? second : first
+    await rig.until("the other one was told", () => other.passive.at(-1) === true)
+    await owner()?.lane.stop()
+    await owner()?.lane.release()
+    await rig.until("it was told again", () => other.passive.at(-1) === false)
+    expect(other.numbers).toEqual([])
   },
 }

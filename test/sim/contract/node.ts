@@ -9,6 +9,8 @@ export interface Seen {
   readonly numbers: number[]
   readonly held: Delivery[]
   readonly calls: string[]
+  /** What it was told while it owned nothing: whether another one does. */
+  readonly passive: boolean[]
   ack(...numbers: number[]): void
 }
 
@@ -17,7 +19,7 @@ export function pull(
   client: RigClient,
   more: { ack?: boolean; onOwned?: (floor: number, ended: AbortSignal) => Promise<void> } = {},
 ): Seen {
-  const seen = { numbers: [] as number[], held: [] as Delivery[], calls: [] as string[] }
+  const seen = { numbers: [] as number[], held: [] as Delivery[], calls: [] as string[], passive: [] as boolean[] }
   const numberOf = (delivery: Delivery): number => JSON.parse(Buffer.from(delivery.data).toString()).data
   const lane = client.lane({
     onOwned: (floor, ended) => {
@@ -25,6 +27,9 @@ export function pull(
       return more.onOwned?.(floor, ended)
     },
     onLost: () => void seen.calls.push("lost"),
+    onPassive: (elsewhere) => {
+      seen.passive.push(elsewhere)
+    },
     onDelivery: (delivery) => {
       seen.numbers.push(numberOf(delivery))
       seen.held.push(delivery)

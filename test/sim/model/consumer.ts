@@ -13,6 +13,8 @@ export interface Puller {
   hand(message: HandedOut): void
   /** Another puller is pinned now, by way of the network. */
   unpinned(pin: number): void
+  /** Who is pinned has changed, or what nobody owns may lie there: it looks soon. */
+  lookSoon(): void
 }
 
 /** A message as it is handed out. */
@@ -34,8 +36,6 @@ export interface SimConsumerOptions {
 
 /** Ownership moves so long after the last pull of its owner. */
 const PRIORITY_TIMEOUT_MS = 3_000
-/** A node that does not own a partition looks about so often whether anybody does. */
-const ORPHAN_CHECK_MS = [750, 1_250] as const
 
 /**
  * A durable consumer that is pinned to one puller at a time. Hands messages out in stream order; what is not acked within
@@ -53,7 +53,6 @@ export class SimConsumer {
   #number = 0
   #pinned: { readonly puller: Puller; readonly pin: number } | undefined
   #pins = 0
-  #orphanLook = false
 
   constructor(
     private readonly world: World,
@@ -133,28 +132,32 @@ export class SimConsumer {
       this.#expire(seq)
     }
     this.#floor = 0
-    this.#pinned = undefined
+    this.#pin(undefined)
     this.#number = 0
   }
 
-  isPinnedTo(puller: Puller): boolean {
-    return this.#pinned?.puller === puller
+  /** The pin that stands, if one does. */
+  get pin(): number | undefined {
+    return this.#pinned?.pin
   }
 
   /** Hands out what can be handed out. */
   pump(): void {
-    this.#pinned ??= this.#choose()
+    if (this.#pinned === undefined) this.#pin(this.#choose())
     const { puller, pin } = this.#pinned ?? {}
-    if (puller === undefined || pin === undefined) {
-      this.#lookForOrphans()
-      return
-    }
+    if (puller === undefined || pin === undefined) return
     while (puller.pulling) {
       const record = this.#take()
       if (record === undefined) return
       this.#expire(record.seq)
       puller.hand({ record, pin, number: ++this.#number })
     }
+  }
+
+  #pin(pinned: { readonly puller: Puller; readonly pin: number } | undefined): void {
+    if (pinned === this.#pinned) return
+    this.#pinned = pinned
+    for (const puller of this.#pullers) puller.lookSoon()
   }
 
   /** The first message decides who is pinned: without one nobody is. */
@@ -221,20 +224,8 @@ export class SimConsumer {
     if (this.#pinned === undefined) return
     const { puller, pin } = this.#pinned
     this.world.note(this.name, () => `is pinned to ${puller.name} no more`)
-    this.#pinned = undefined
+    this.#pin(undefined)
     puller.unpinned(pin)
     this.pump()
-  }
-
-  /** When a dead owner held all that may be unacked there is no first message: somebody looks, and takes it back. */
-  #lookForOrphans(): void {
-    if (this.#orphanLook || this.#pending.size === 0) return
-    this.#orphanLook = true
-    this.world.after(this.world.random.between(...ORPHAN_CHECK_MS), () => {
-      this.#orphanLook = false
-      if (this.#pinned !== undefined || this.#pending.size === 0) return
-      if ([...this.#pullers].some(({ pulling }) => pulling)) this.reset()
-      else this.#lookForOrphans()
-    })
   }
 }

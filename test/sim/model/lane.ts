@@ -6,7 +6,8 @@ import type { Link } from "./link.js"
 /** A pull that the server holds lives so long. */
 const PULL_EXPIRES_MS = 1_000
 const RETRY_MS = [100, 800] as const
-const ORPHAN_CHECK_MS = [750, 1_250] as const
+/** A node that does not own a partition looks about so often whether anybody does. */
+const LOOK_MS = [750, 1_250] as const
 
 interface Tenure {
   readonly pin: number
@@ -28,6 +29,8 @@ export class SimLane implements Puller {
   #releasable = false
   #backingOff = false
   #silentSince: number | undefined
+  #lastPin: number | undefined
+  #looking = false
 
   constructor(
     private readonly link: Link,
@@ -37,10 +40,7 @@ export class SimLane implements Puller {
     this.name = link.process.name
     link.onChange(() => this.#heardChanged())
     link.onBreak(() => this.#lose())
-    link.onReconnect(() => {
-      this.#join()
-      this.#lookForOwnOrphans()
-    })
+    link.onReconnect(() => this.#join())
   }
 
   get owned(): boolean {
@@ -98,7 +98,9 @@ export class SimLane implements Puller {
   }
 
   #join(): void {
-    if (this.#started) this.link.say(() => this.consumer.join(this))
+    if (!this.#started) return
+    this.link.say(() => this.consumer.join(this))
+    this.lookSoon()
   }
 
   get #now(): number {
@@ -138,6 +140,7 @@ export class SimLane implements Puller {
   #begin(pin: number): void {
     const tenure: Tenure = { pin, ended: new AbortController(), buffer: [], mode: "taking", next: undefined }
     this.#tenure = tenure
+    this.#lastPin = pin
     this.#take(tenure).catch(() => {
       if (this.#tenure === tenure) this.#backOff()
     })
@@ -181,6 +184,7 @@ export class SimLane implements Puller {
     tenure.ended.abort()
     this.#note(() => "lost")
     this.handler.onLost()
+    this.lookSoon()
   }
 
   #heardChanged(): void {
@@ -188,15 +192,25 @@ export class SimLane implements Puller {
     this.consumer.heard(this)
   }
 
-  /** What it held when its connection broke it takes back itself, while it is still pinned to it. */
-  #lookForOwnOrphans(): void {
+  /**
+   * Looks who owns the partition, if this node does not. The real one looks again and again; here it looks when something
+   * has changed, since there is nothing to be seen otherwise.
+   */
+  lookSoon(): void {
+    if (this.#looking || !this.#started || this.#tenure !== undefined) return
+    this.#looking = true
     const { process } = this.link
-    process.clock.after(process.world.random.between(...ORPHAN_CHECK_MS), () => {
-      if (!this.#started || this.#tenure !== undefined) return
-      this.link.say(() => {
-        if (this.consumer.isPinnedTo(this) && this.consumer.pending > 0) this.consumer.reset()
-      })
-    })
+    process.clock.after(process.world.random.between(...LOOK_MS), () => void this.#look())
+  }
+
+  async #look(): Promise<void> {
+    const seen = await this.link.ask(() => ({ pin: this.consumer.pin, pending: this.consumer.pending })).catch(() => {})
+    this.#looking = false
+    if (seen === undefined) this.lookSoon()
+    if (seen === undefined || !this.#started || this.#tenure !== undefined) return
+    const elsewhere = seen.pin !== undefined && seen.pin !== this.#lastPin
+    this.handler.onPassive?.(elsewhere)
+    if (!elsewhere && seen.pending > 0) await this.link.ask(() => this.consumer.reset()).catch(() => this.lookSoon())
   }
 }
 

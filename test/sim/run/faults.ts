@@ -1,8 +1,6 @@
 import type { SimMesh } from "./mesh.js"
 import type { SimNode } from "./node.js"
-import type { Fault } from "./scenario.js"
-
-type NodeFault = Exclude<Fault, { kind: "server-crash" }>
+import type { Fault, NodeFault } from "./scenario.js"
 
 /** The nodes of a run, each with its number, and what happens to them. A node that is started again is a new process. */
 export class Fleet {

@@ -25,6 +25,7 @@ export class SimNode implements WakeTaker {
   readonly process: Process
   readonly link: Link
   readonly #events: SimEvents
+  readonly #lanes: SimLane[] = []
   readonly #hosts: readonly HandlerHost[]
 
   constructor(
@@ -79,6 +80,7 @@ export class SimNode implements WakeTaker {
 
   #openInbox(agent: string): void {
     this.#hosts.find((host) => host.agent.name === agent)?.openInbox()
+    for (const lane of this.#lanes) lane.lookSoon()
   }
 
   #lookForInboxes(): void {
@@ -114,7 +116,11 @@ export class SimNode implements WakeTaker {
       },
       suspension: this.#suspension(),
       alone: new Alone(),
-      openLane: (durable, handler) => new SimLane(link, mesh.consumer(durable), handler),
+      openLane: (durable, handler) => {
+        const lane = new SimLane(link, mesh.consumer(durable), handler)
+        this.#lanes.push(lane)
+        return lane
+      },
     }
   }
 

@@ -11,8 +11,8 @@ export interface Input {
   readonly againAtMs: number | undefined
 }
 
-/** Something that goes wrong. Nodes are meant by their number. */
-export type Fault =
+/** Something that happens to a node, which is meant by its number. */
+export type NodeFault =
   | { readonly kind: "crash"; readonly atMs: number; readonly node: number; readonly backAfterMs: number }
   /** Not at a time but between two steps of its code. */
   | {
@@ -23,9 +23,20 @@ export type Fault =
       readonly backAfterMs: number
     }
   | { readonly kind: "restart"; readonly atMs: number; readonly node: number; readonly graceMs: number }
-  | { readonly kind: "pause" | "stall"; readonly atMs: number; readonly node: number; readonly forMs: number }
+  | { readonly kind: "pause"; readonly atMs: number; readonly node: number; readonly forMs: number }
+  | { readonly kind: "stall"; readonly atMs: number; readonly node: number; readonly forMs: number }
   | { readonly kind: "break"; readonly atMs: number; readonly node: number }
-  | { readonly kind: "server-crash"; readonly atMs: number; readonly downMs: number; readonly forgetsMs: number }
+
+/** The server is killed, and is back after a while. */
+export interface ServerFault {
+  readonly kind: "server-crash"
+  readonly atMs: number
+  readonly downMs: number
+  readonly forgetsMs: number
+}
+
+/** Something that goes wrong. */
+export type Fault = NodeFault | ServerFault
 
 /** All that a seed decides before the run begins. */
 export interface Scenario {
