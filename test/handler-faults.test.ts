@@ -140,8 +140,11 @@ test("an agent on everything sees everything once, its own events too, and is st
   })
   mesh = await startMesh({ agents: [all] })
   await publish(work(1))
-  await until("it is cut", async () => (await letters()).length === 1)
-  expect(seen).toEqual(["work.given@0", "work.done@1", "work.done@2"])
+  await until("it is cut, and what it made of the news of that as well", async () => (await letters()).length === 2)
+  expect(seen).toEqual([
+    ...["work.given@0", "work.done@1", "work.done@2"],
+    ...["murmur.guard.tripped@0", "work.done@1", "work.done@2"],
+  ])
 })
 
 test("a handler that never ends is ended by its time, holds up no other key, and its late emits are refused", async () => {
