@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks"
 import { describe, expect, test } from "vitest"
 import { lab, Task } from "../../../test/fixtures/isolated.js"
 import { seal } from "../../bus/encode.js"
@@ -107,6 +108,17 @@ describe("a step in a worker", () => {
       first: { pid: process.pid },
       both: ["A", "B"],
     })
+  })
+
+  test("makes its calls in the async context of its step, so that spans have their parent", async () => {
+    const active = new AsyncLocalStorage<string>()
+    const seen: unknown[] = []
+    const run = async (_: unknown, work: () => Promise<unknown>): Promise<unknown> => {
+      seen.push(active.getStore())
+      return work()
+    }
+    await active.run("span", async () => (await begin("everything", 0, { run })).run)
+    expect(seen).toEqual(["span", "span", "span"])
   })
 
   test("is given recorded answers without doing the work again", async () => {

@@ -35,7 +35,7 @@ export function causeOfDeath({ agent, memoryMbMax, code, signal, crash, report }
   }
   const how = signal === null ? `with exit code ${code}` : `by ${signal}`
   const hint = signal === "SIGKILL" ? ". The system kills a process so when memory runs out" : ""
-  return new RetryableError(`The worker of "${agent}" ended ${how} in the middle of a step${hint}`, {
+  return new RetryableError(`The worker of "${agent}" ended ${how}${hint}`, {
     code: "STEP_EXITED",
     details: { exitCode: code, signal },
   })

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks"
 import type { MurmurEvent } from "../../bus/event.js"
 import { ensureError, RetryableError, TerminalError } from "../../errors.js"
 import { ErrorCrossing } from "./error-crossing.js"
@@ -45,10 +46,11 @@ export class HostedRun {
    * @throws what the handler throws; RetryableError `STEP_MEMORY`, `STEP_EXITED`, `STEP_CRASHED`
    */
   handle(event: MurmurEvent, facts: StepFacts): Promise<void> {
+    const inContext = AsyncLocalStorage.snapshot() // what the step's calls begin belongs to its span
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
       this.worker.listener = {
-        onMessage: (message) => this.#hear(message),
+        onMessage: (message) => inContext(() => this.#hear(message)),
         onDeath: (error) => this.#end("spent", () => reject(error)),
       }
       this.ctx.signal.addEventListener("abort", this.#onAbort, { once: true })
