@@ -33,10 +33,13 @@ async function workerHere(): Promise<WorkerLink & { readonly said: WorkerMessage
   return Object.assign(worker, { said })
 }
 
+/** What comes from another process comes in no step's async context. */
+const outside = AsyncLocalStorage.snapshot()
+
 /** Also checks that the message can be copied. */
 function later(deliver: () => void, message: unknown): void {
   structuredClone(message)
-  setImmediate(deliver)
+  setImmediate(() => outside(deliver))
 }
 
 interface Scene {
