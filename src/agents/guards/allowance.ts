@@ -4,7 +4,7 @@ import { Recent } from "./recent.js"
 const FREE = 16
 /** And never more than this part of the limit. */
 const PART = 8
-const ROOTS = 10_000
+const ROOTS = 4_000
 
 /**
  * What small trees use without anybody counting it: the first few units of each root and kind on this node are free, and
@@ -15,7 +15,7 @@ const ROOTS = 10_000
  * included, is at most L, and totals only grow: so all that went through is at most L together. What was free is charged
  * as soon as the node asks for the first time; a node that never asks has given at most F = min(16, L/8). Hence at most
  * L + F for each node that works on the tree and never asks, and for each time that one forgets the root (a restart, or
- * 10,000 other roots since it last saw this one).
+ * 4,000 other roots since it last saw this one).
  */
 export class Allowance {
   readonly #used = new Recent<Record<string, number>>(ROOTS)
@@ -27,6 +27,7 @@ export class Allowance {
    * @returns what has to be charged: 0 when it is free, else the amount and what was free before
    */
   take(root: string, kind: string, amount: number, limit: number): number {
+    if (limit === Number.POSITIVE_INFINITY) return 0
     let used = this.#used.get(root)
     if (used === undefined) {
       used = {}

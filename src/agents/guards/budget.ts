@@ -9,17 +9,6 @@ export interface Excess {
   readonly refused: number
 }
 
-/** One thing that is to be used. */
-export interface Reservation {
-  /** Id of the root event that pays. */
-  readonly root: string
-  readonly kind: string
-  /** An integer >= 1. */
-  readonly amount: number
-  /** The same id is charged once, within the mesh's dedup window. */
-  readonly id: () => string
-}
-
 /**
  * The budgets of causal trees: whatever multiplies is reserved before it is used, on counters that all nodes share. Small
  * trees are free ({@link Allowance}).
@@ -32,19 +21,28 @@ export class Budget {
 
   constructor(private readonly ports: Pick<GuardPorts, "counters" | "records" | "limits">) {}
 
-  /** @returns nothing where there is nothing to wait for; else what it is too much by, if it is */
-  reserve(reservation: Reservation): Promise<Excess | undefined> | undefined {
-    const { root, kind, amount } = reservation
+  /**
+   * Reserves an amount of a kind for the tree of a root event.
+   *
+   * @param amount an integer >= 1
+   * @param id made when the mesh has to be asked: the same id is charged once, within the dedup window
+   * @returns nothing where there is nothing to wait for; else what it is too much by, if it is
+   */
+  reserve(root: string, kind: string, amount: number, id: () => string): Promise<Excess | undefined> | undefined {
     const limit = this.ports.limits.of(kind)
-    if (limit === Number.POSITIVE_INFINITY) return undefined
     const charge = this.#allowance.take(root, kind, amount, limit)
-    return charge === 0 ? undefined : this.#charge(reservation, charge, limit)
+    return charge === 0 ? undefined : this.#charge({ root, kind }, { amount, charge, limit }, id())
   }
 
-  async #charge({ root, kind, amount, id }: Reservation, charge: number, limit: number): Promise<Excess | undefined> {
+  async #charge(
+    counter: { readonly root: string; readonly kind: string },
+    { amount, charge, limit }: { readonly amount: number; readonly charge: number; readonly limit: number },
+    id: string,
+  ): Promise<Excess | undefined> {
+    const { root, kind } = counter
     let used: number
     try {
-      used = await this.ports.counters.add({ root, kind }, charge, id())
+      used = await this.ports.counters.add(counter, charge, id)
     } catch (error) {
       this.#allowance.owe(root, kind, charge - amount)
       throw error

@@ -60,8 +60,8 @@ class AgentGuards implements StepGuards {
   admit(event: MurmurEvent): Promise<void> | undefined {
     const { hopsMax, cyclesWarn, cyclesMax } = this.agent
     const cycles = cyclesOf(this.agent.name, event)
-    if (cycles >= cyclesWarn) this.#warn(event, cycles)
     if (event.hops > hopsMax || cycles > cyclesMax) return this.#admitDeep(event, cycles)
+    if (cycles >= cyclesWarn) this.#warn(event, cycles)
     return this.#reserveStep(event)
   }
 
@@ -88,7 +88,7 @@ class AgentGuards implements StepGuards {
     const root = event.correlationid
     // by its place in the stream, too: a dead letter that is tried again has another, and pays anew
     const id = (): string => derivedId("reserve", kind, this.agent.name, event.id, event.seq, amount)
-    const reserved = this.budget.reserve({ root, kind, amount, id })
+    const reserved = this.budget.reserve(root, kind, amount, id)
     return reserved?.then((excess) => (excess === undefined ? undefined : this.#trip(event, kind, excess)))
   }
 
