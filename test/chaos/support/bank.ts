@@ -32,7 +32,8 @@ export interface BankChecked {
 
 /** How many accounts there are: the keys. */
 export const ACCOUNTS = 100
-const FIXTURE = fileURLToPath(new URL("../fixtures/bank.ts", import.meta.url))
+/** The file of the bank's agents. */
+export const FIXTURE = fileURLToPath(new URL("../fixtures/bank.ts", import.meta.url))
 const AGENTS = { teller: "bank.paid", auditor: "bank.paid", clerk: "bank.booked" } as const
 
 /** The nth payment. Its id says which one it is. */
@@ -80,10 +81,14 @@ export class Bank {
   }
 
   /** Starts a node with the bank's agents. */
-  async startNode(env: Readonly<Record<string, string>> = {}, args = ["--no-http"]): Promise<NodeProcess> {
+  async startNode(
+    env: Readonly<Record<string, string>> = {},
+    args = ["--no-http"],
+    file = FIXTURE,
+  ): Promise<NodeProcess> {
     const url = this.#proxy?.url ?? this.server.url
     const all = { CALLS_FILE: this.#callsFile, ...this.options.env, ...env }
-    const node = await startNodeProcess([FIXTURE, "--nats", url, ...args], { env: all })
+    const node = await startNodeProcess([file, "--nats", url, ...args], { env: all })
     this.nodes.push(node)
     return node
   }
