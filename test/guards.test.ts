@@ -216,6 +216,36 @@ test("a session whose outputs are too many commits nothing and publishes nothing
   expect(await letters(bus)).toEqual([])
 })
 
+test("a step that was committed is in effect, also when it comes again after its tree was stopped", async () => {
+  const seen: number[] = []
+  const teller = defineAgent("teller", {
+    on: [Fan],
+    emits: [Done],
+    state: { initial: 0, evolve: { Told: (state: number, by: number) => state + by } },
+    handle(event, ctx) {
+      seen.push(event.data.n)
+      ctx.record("Told", event.data.n)
+      for (let n = 0; n < event.data.n; n++) ctx.emit(Done({ n }))
+    },
+  })
+  mesh = await startMesh({ agents: [teller] })
+  const { bus } = mesh
+  const { id: root, seq } = await bus.publish(Fan({ n: 900 }), { producer: "test" })
+  await until("900 are out", async () => (await stored(bus, "fan.done")) === 900)
+  const cause = { ...(await eventAt(bus, "fan.asked")), id: root, correlationid: root, seq }
+  await bus.publish(Fan({ n: 200 }), { producer: "test", cause })
+  await until("its tree is stopped", async () => (await letters(bus)).length === 1)
+  await mesh.node.stop()
+  const durable = durableName("teller", 1, 0)
+  await bus.link.connection.request(`$JS.API.CONSUMER.RESET.${bus.names.events}.${durable}`, JSON.stringify({ seq: 1 }))
+  await mesh.addNode({ agents: [teller] })
+  await bus.publish(Fan({ n: 1 }), { producer: "test" })
+  await until("it goes on", () => seen.includes(1))
+  expect(seen).toEqual([900, 200, 200, 1])
+  expect((await letters(bus)).map(({ event }) => event.id)).not.toContain(root)
+  expect(await stored(bus, "fan.done")).toBe(901)
+})
+
 test("a pipeline that feeds itself is stopped, and what was stopped is not in it when it is built again", async () => {
   const Echo = defineEvent("echo.heard", Count, { key: () => "cave" })
   const seen: number[] = []
