@@ -156,9 +156,10 @@ export class Effects {
         event: carried(await this.ports.original(this.scope.event)),
         storedAt: timeText(this.scope.storedAtMs),
       }))
-      if (waited.kind === "waiting") await this.#arrange(waited.record.wait, call.position)
+      if (waited.kind === "waiting" && !waited.arranged) await this.#arrange(waited.record.wait, call.position)
     } finally {
       this.#running -= 1
+      this.#suspendWhenIdle() // the handler may stand before another wait
     }
     if (waited.kind === "answered") return waited.answer
     this.#waiting += 1

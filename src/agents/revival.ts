@@ -38,11 +38,13 @@ export class Revival {
         if (resume.kind === "wake") await this.#setAgain(journal, waiting)
         return undefined
       }
-      await journal.resolve(resume.position, come.answer)
+      await journal.resolve(resume.position, come.answer, seq)
     }
     const asked = journal.questionAt(resume.position)
     if (asked !== undefined)
       await this.suspension.answered(asked.id, answerOf(journal.answerAt(resume.position), resume))
+    if (journal.broughtBy(resume.position) !== seq) return undefined // another was first, and lets it go on
+    journal.goOn(resume.position)
     const { suspended } = journal
     if (suspended === undefined || journal.givenUp) return undefined // a letter that is tried again finds the answer
     const event = readInboxEvent({ data: suspended.event, seq })

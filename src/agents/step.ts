@@ -76,6 +76,8 @@ type Ok = Outcome & { ok: true }
 const DONE: Ok = { ok: true, end: "done" }
 const SUSPENDED: Ok = { ok: true, end: "suspended" }
 const CONFLICTS_MAX = 10
+/** Where several nodes write a session side by side: each conflict is the progress of another. */
+const SHARED_CONFLICTS_MAX = 1_000
 const PUBLISH_RETRY_MS_MAX = 30_000
 
 /** What one attempt is made with. */
@@ -124,7 +126,7 @@ export class StepRunner {
         if (input.careful) await (await this.#journalOf(run)).begin(attempt, this.ports.nodeId)
         const ended = await this.#once(run)
         if (ended.end === "done" && input.journal !== undefined) await this.#close(await input.journal)
-        if (ended.end === "suspended") span?.set({ "murmur.suspended": true })
+        if (ended.end === "suspended") await this.#noteSuspended(run)
         outcome = ended
       } catch (thrown) {
         if (isTakenOver(thrown) && (await this.#gaveWay(run))) continue // nobody's failure
@@ -216,6 +218,7 @@ export class StepRunner {
   async #stateful(sessions: Sessions, run: Run): Promise<Ok> {
     const { input, attempt, stopping } = run
     const { event } = input
+    const conflictsMax = this.agent.ordering === "none" ? SHARED_CONFLICTS_MAX : CONFLICTS_MAX
     for (let conflicts = 0; ; conflicts++) {
       const session = await sessions.load(event.key)
       crashPoint("P1")
@@ -248,7 +251,7 @@ export class StepRunner {
         return DONE
       }
       sessions.forget(event.key)
-      if (conflicts >= CONFLICTS_MAX) {
+      if (conflicts >= conflictsMax) {
         throw new RetryableError(`Another node writes session "${event.key ?? "_"}" of "${this.agent.name}"`, {
           code: "SESSION_CONTENDED",
         })
@@ -286,6 +289,16 @@ export class StepRunner {
         await this.ports.clock.delay(waitMs, stopping)
       }
     }
+  }
+
+  /** A wait that is new tells by itself that the attempt is over; before an old one it has to be said. */
+  async #noteSuspended({ input, attempt, span }: Run): Promise<void> {
+    span?.set({ "murmur.suspended": true })
+    const journal = await input.journal
+    if (journal?.attempts.open !== true) return
+    await journal.end({ attempt, outcome: "suspended" }).catch((thrown) => {
+      this.#log.warn({ journal: journal.subject, error: ensureError(thrown) }, "cannot note that a step waits")
+    })
   }
 
   /** A step that is done waits for nothing any more. What is left when this fails is a wait that is answered in vain. */

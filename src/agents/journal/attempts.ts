@@ -54,6 +54,12 @@ export class Attempts {
     return past && previous(past)
   }
 
+  /** Whether one of them is under way, as far as the journal tells. */
+  get open(): boolean {
+    const past = this.#past.at(-1)
+    return past !== undefined && past.end === undefined
+  }
+
   /** Takes the next record of the journal. */
   apply(record: JournalRecord): void {
     switch (record.kind) {
@@ -91,7 +97,7 @@ export class Attempts {
   }
 
   #end(record: Extract<JournalRecord, { kind: "ended" }>): void {
-    if (record.outcome === "given-up" || record.outcome === "done") {
+    if (record.outcome !== "failed" && record.outcome !== "stopped") {
       this.#past = []
       return
     }

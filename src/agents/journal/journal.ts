@@ -36,7 +36,8 @@ export interface Suspension {
 /** How a wait stands. */
 export type Waited =
   | { readonly kind: "answered"; readonly answer: unknown }
-  | { readonly kind: "waiting"; readonly record: WaitingRecord }
+  /** `arranged`: somebody else sees to it that it ends. */
+  | { readonly kind: "waiting"; readonly record: WaitingRecord; readonly arranged: boolean }
 
 /** What journals of an agent need. */
 export interface JournalPorts {
@@ -63,6 +64,10 @@ export class Journal {
   /** Calls that this process is in. */
   readonly #running = new Map<number, Promise<unknown>>()
   readonly #waits = new Map<number, WaitingRecord>()
+  /** Sequences of what was waited for, and of what came. */
+  readonly #waitSeqs = new Map<number, number>()
+  readonly #cameSeqs = new Map<number, number>()
+  #arrangedThrough = 0
   #records = 0
   #seq = 0
   #fate: "open" | "given-up" | "done" = "open"
@@ -131,6 +136,19 @@ export class Journal {
   /** What was answered at a position. */
   answerAt(position: number): unknown {
     return this.#answers.get(position)?.answer
+  }
+
+  /** Sequence of the inbox event that brought what was waited for at a position. */
+  broughtBy(position: number): number | undefined {
+    return this.#answers.get(position)?.by
+  }
+
+  /**
+   * The step goes on because of what came at a position. What it had waited for before that is arranged by those who
+   * brought it there: they are not acked before.
+   */
+  goOn(position: number): void {
+    this.#arrangedThrough = this.#cameSeqs.get(position) ?? 0
   }
 
   /** The question that was asked at a position, if one was. */
@@ -228,7 +246,8 @@ export class Journal {
     const before = this.#waits.get(position)
     if (before !== undefined) {
       checkSame(before, { call, hash }, this.agent)
-      return { kind: "waiting", record: before }
+      const arranged = (this.#waitSeqs.get(position) ?? 0) < this.#arrangedThrough
+      return { kind: "waiting", record: before, arranged }
     }
     const suspension = await suspend()
     const facts = { position, call, hash, attempt: this.attempt, at: this.#now() }
@@ -237,15 +256,15 @@ export class Journal {
       return { kind: "waiting", ...facts, ...suspension, answers: [...this.#answers.values()] }
     }
     await this.#write(record)
-    return { kind: "waiting", record: this.#waits.get(position) ?? record() }
+    return { kind: "waiting", record: this.#waits.get(position) ?? record(), arranged: false }
   }
 
-  /** What was waited for has come. Without effect when it had come before. */
-  async resolve(position: number, answer: unknown): Promise<void> {
+  /** What was waited for has come, by an inbox event. Without effect when it had come before. */
+  async resolve(position: number, answer: unknown, by: number): Promise<void> {
     const waiting = this.waitAt(position)
     if (waiting === undefined) return
     const { call, hash } = waiting
-    await this.#write({ kind: "answer", position, call, hash, attempt: 0, at: this.#now(), answer })
+    await this.#write({ kind: "answer", position, call, hash, attempt: 0, at: this.#now(), answer, by })
   }
 
   /** Notes that an attempt begins: after a death it has to be known what was under way. */
@@ -323,10 +342,12 @@ export class Journal {
       case "answer":
         this.#begun.delete(record.position)
         this.#answers.set(record.position, record)
+        if (record.by !== undefined) this.#cameSeqs.set(record.position, seq)
         return
       case "waiting":
         for (const answer of record.answers) this.#answers.set(answer.position, answer)
         this.#waits.set(record.position, record)
+        this.#waitSeqs.set(record.position, seq)
         return
       case "ended":
         for (const answer of record.answers ?? []) this.#answers.set(answer.position, answer)

@@ -23,6 +23,8 @@ const Answer = z.object({
   kind: z.literal("answer"),
   ...Call,
   answer: z.unknown(),
+  /** Of what was waited for: sequence of the inbox event that brought it. */
+  by: z.number().optional(),
   /** It is answered with an error, for good. */
   error: z.object({ code: z.string(), message: z.string() }).optional(),
 })
@@ -65,7 +67,7 @@ const AttemptBegun = z.object({ kind: z.literal("attempt"), attempt: z.number(),
 const Ended = z.object({
   kind: z.literal("ended"),
   attempt: z.number(),
-  outcome: z.enum(["failed", "stopped", "given-up", "done"]),
+  outcome: z.enum(["failed", "stopped", "suspended", "given-up", "done"]),
   at: z.string(),
   durationMs: z.number().optional(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),
