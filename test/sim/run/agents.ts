@@ -18,7 +18,7 @@ export interface Added {
   readonly answers: readonly number[]
 }
 
-const Data = z.object({ key: z.string(), n: z.number() })
+const Data = z.object({ key: z.string(), known: z.array(z.number()) })
 
 /** What comes from outside. */
 export const Given = defineEvent("work.given", Data, { key: (data) => data.key })

@@ -70,7 +70,7 @@ function checkStateless(mesh: SimMesh, { agent, inputs, outputs, dead }: Leftove
 function checkLogs(mesh: SimMesh, { agent, sessions, outputs }: Leftovers): string[] {
   const found: string[] = []
   const first = new Map(outputs.toReversed().map(({ id, seq }) => [id, seq]))
-  const decided = new Set<string>()
+  const decided = new Map<string, unknown>()
   for (const [subject, records] of sessions) {
     const commits = commitsIn(records)
     const inOrder = commits.filter(({ cause }) => cause.seq > 0)
@@ -79,14 +79,16 @@ function checkLogs(mesh: SimMesh, { agent, sessions, outputs }: Leftovers): stri
     const places = inOrder.flatMap((commit) => commit.outputs.map(({ id }) => first.get(id) ?? 0))
     if (!ascends(places)) found.push(`outputs in the order of their commits: ${subject} has them at ${places}`)
     for (const commit of commits) {
-      for (const { id } of commit.outputs) {
-        decided.add(id)
+      for (const { id, data } of commit.outputs) {
+        decided.set(id, data)
         if (!first.has(id)) found.push(`outputs of commits are published: ${id} of ${commit.cause.id} is not`)
       }
       found.push(...checkCommit(mesh, agent.name, commit))
     }
   }
-  for (const id of first.keys()) if (!decided.has(id)) found.push(`what is published is committed: ${id} is not`)
+  for (const { id, data } of outputs) {
+    if (!isDeepStrictEqual(decided.get(id), data)) found.push(`what is published is committed: ${id} is not`)
+  }
   return found
 }
 

@@ -4,7 +4,7 @@ import { journalSubject } from "../../../src/agents/journal/records.js"
 import type { MurmurEvent } from "../../../src/bus/event.js"
 import { TerminalError } from "../../../src/errors.js"
 import type { Process } from "../world/process.js"
-import { type Added, outputOf } from "./agents.js"
+import { type Added, outputOf, type Tally } from "./agents.js"
 import type { SimMesh } from "./mesh.js"
 import { planOf } from "./plan.js"
 
@@ -38,7 +38,9 @@ export function handlerOf(mesh: SimMesh, process: Process, agent: AgentDefinitio
     }
     const added: Added = { id: event.id, answers }
     if (agent.state !== undefined) ctx.record("Added", added)
-    for (const key of plan.emits) ctx.emit(outputOf(agent)({ key, n: event.seq }))
+    // what it emits tells what it knew: of two runs of a step one may know more
+    const known = [...answers, agent.state === undefined ? 0 : (ctx.state as Tally).count]
+    for (const key of plan.emits) ctx.emit(outputOf(agent)({ key, known }))
     mesh.returned.add(`${agent.name} ${event.id}`)
     world.note(process.name, () => `${agent.name} returns from ${event.id}`)
   }

@@ -74,7 +74,7 @@ function publishAll(mesh: SimMesh, inputs: readonly Input[]): { left: number } {
     for (const at of againAtMs === undefined ? [atMs] : [atMs, againAtMs]) {
       given.left += 1
       mesh.world.after(at, () => {
-        const draft = Given({ key, n: 0 }, { id })
+        const draft = Given({ key, known: [] }, { id })
         void events.publish(draft, { producer: "outside" }).then(() => {
           given.left -= 1
         })

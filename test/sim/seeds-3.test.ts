@@ -1,0 +1,4 @@
+import { sweep } from "./run/sweep.js"
+
+// a quarter of the seeds
+sweep(3, 4)
