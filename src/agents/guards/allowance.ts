@@ -12,10 +12,10 @@ const ROOTS = 4_000
  * with its first reservation.
  *
  * So what a tree really uses is bounded. Let L be the limit. A reservation goes through only when the total, itself
- * included, is at most L, and totals only grow: so all that went through is at most L together. What was free is charged
- * as soon as the node asks for the first time; a node that never asks has given at most F = min(16, L/8). Hence at most
- * L + F for each node that works on the tree and never asks, and for each time that one forgets the root (a restart, or
- * 4,000 other roots since it last saw this one).
+ * included, is at most L, and totals only grow: so all that went through is at most L together. What was free on a node,
+ * at most F = min(16, L/8), is charged with its first reservation, and so among the L when that goes through. Hence at
+ * most L, and F more for each node that took part and never asked, or asked first when the tree was stopped already. A
+ * node that forgets the root (a restart, or 4,000 other roots since it last saw this one) counts as another one.
  */
 export class Allowance {
   readonly #used = new Recent<Record<string, number>>(ROOTS)
