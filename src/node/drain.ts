@@ -25,6 +25,8 @@ export interface Drained {
 }
 
 const POLL_MS = 100
+/** A server that does not answer for so long may be gone; then what was told counts. */
+const ASK_MS = 500
 
 /**
  * Makes a node leave the mesh as on SIGTERM: it takes no new work, finishes what runs, gives its partitions back at once,
@@ -37,23 +39,15 @@ const POLL_MS = 100
  */
 export async function drainNode(bus: BusCore, id: string, options: DrainOptions = {}): Promise<Drained> {
   const buckets = await openBuckets(bus)
-  const { since, agents } = requireNode(id, await readAll(buckets.presence, PresenceRecord))
+  const nodes = await readAll(buckets.presence, PresenceRecord)
+  const { since, agents } = requireNode(id, nodes)
   const began = performance.now()
-  const wish: DrainWish = { since, at: new Date().toISOString(), by: "cli" }
-  await buckets.settings.put(drainKey(id), wish)
   await untilGone(buckets, { id, since }, options)
   const durationMs = Math.round(performance.now() - began)
-  const hosts = (name: string, { id: other, agents: hosted }: PresenceRecord): boolean =>
-    other !== id && hosted.some((agent) => agent.name === name)
-  const others = agents.length === 0 ? [] : await readAll(buckets.presence, PresenceRecord)
-  return {
-    node: id,
-    durationMs,
-    agents: agents.map(({ name }) => ({
-      name,
-      nodes: others.filter((node) => hosts(name, node)).map((node) => node.id),
-    })),
-  }
+  const staying = nodes.filter((node) => node.id !== id && !node.draining)
+  const hosts = (name: string): string[] =>
+    staying.filter((node) => node.agents.some((agent) => agent.name === name)).map((node) => node.id)
+  return { node: id, durationMs, agents: agents.map(({ name }) => ({ name, nodes: hosts(name) })) }
 }
 
 /** One process of a node. */
@@ -67,32 +61,38 @@ type Stand = "unaware" | "leaving" | "gone"
 
 async function untilGone(buckets: MeshBuckets, node: NodeProcess, options: DrainOptions): Promise<void> {
   const { answerMs = 5_000, leaveMs = 35_000, signal } = options
+  const key = drainKey(node.id)
+  const wish: DrainWish = { since: node.since, at: new Date().toISOString(), by: "cli" }
+  await buckets.settings.put(key, wish)
   const sight = new Sight(buckets, node)
   try {
     if ((await sight.await(["leaving", "gone"], answerMs, signal)) === "unaware") {
-      await buckets.settings.delete(drainKey(node.id)) // it must not leave later, when nobody expects it any more
+      await buckets.settings.delete(key) // it must not leave later, when nobody expects it any more
       throw noAnswer(node.id, answerMs)
     }
     if ((await sight.await(["gone"], leaveMs, signal)) !== "gone") throw slow(node.id, leaveMs)
-    // it takes the wish away itself, unless it ended in another way
-    if ((await buckets.settings.get(drainKey(node.id))) === undefined) return
-    await buckets.settings.delete(drainKey(node.id))
+    if (await sight.followed()) return
+    await buckets.settings.delete(key)
     throw died(node.id)
   } finally {
     sight.close()
   }
 }
 
-/** Sees a node leave: told by the bucket at once, and asked for again and again, since what expires is not told. */
+/**
+ * Sees a node leave. It is told by the buckets at once: the server may go with the node, and answer nothing afterwards.
+ * And it asks again and again, since what expires is not told.
+ */
 class Sight {
   readonly #closing = new AbortController()
   #told: Stand = "unaware"
+  #wishTaken = false
 
   constructor(
     private readonly buckets: MeshBuckets,
     private readonly node: NodeProcess,
   ) {
-    void this.#watch().catch(() => {}) // asking goes on without it
+    for (const watching of [this.#watchNode(), this.#watchWish()]) watching.catch(() => {}) // asking goes on without it
   }
 
   /** Waits for one of some stands. @returns the stand at the end, wanted or not */
@@ -106,20 +106,33 @@ class Sight {
     }
   }
 
+  /** Whether the node, which is gone, has taken the wish away: it does that when it has followed it, and not before. */
+  async followed(): Promise<boolean> {
+    return this.#wishTaken || (await this.buckets.settings.get(drainKey(this.node.id))) === undefined
+  }
+
   close(): void {
     this.#closing.abort()
   }
 
   async #ask(): Promise<Stand> {
-    const entry = await this.buckets.presence.get(this.node.id)
-    return this.#told === "gone" ? "gone" : standOf(entry?.value, this.node)
+    const asked = this.buckets.presence.get(this.node.id).then((entry) => standOf(entry?.value, this.node))
+    const stand = await Promise.race([asked, delay(ASK_MS, this.#told)]).catch(() => this.#told)
+    return this.#told === "gone" ? "gone" : stand
   }
 
-  async #watch(): Promise<void> {
+  async #watchNode(): Promise<void> {
     const { signal } = this.#closing
     for await (const change of this.buckets.presence.watch({ signal, filter: this.node.id })) {
       if (!("synced" in change)) this.#told = standOf(change.value, this.node)
       if (this.#told === "gone") return
+    }
+  }
+
+  async #watchWish(): Promise<void> {
+    const { signal } = this.#closing
+    for await (const change of this.buckets.settings.watch({ signal, filter: drainKey(this.node.id) })) {
+      if (!("synced" in change)) this.#wishTaken = change.value === undefined
     }
   }
 }

@@ -333,7 +333,7 @@ export class MurmurNode {
     const stands = await settings.get(drainKey(this.id)).catch(() => "unknown")
     if (stands === undefined || this.#draining) return
     this.#draining = true
-    this.#log.info({ node: this.id }, "an operator drains this node")
+    this.#log.info({}, "an operator drains this node")
     await this.#announce()
     await this.stop()
   }

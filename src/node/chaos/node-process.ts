@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { closeSync, openSync } from "node:fs"
+import { closeSync, openSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
@@ -19,6 +19,7 @@ const MAIN = fileURLToPath(new URL("../../cli/main.js", import.meta.url))
 const AGENT = fileURLToPath(new URL("./demo-agent.js", import.meta.url))
 const READY_MS = 30_000
 const LEAVE_MS = 30_000
+const SAID_LINES = 3
 const WAKER_SLACK_MS = 500
 
 /** The bill of a run. */
@@ -30,11 +31,12 @@ export class NodeProcess {
   #mode: "starting" | "up" | "still" | "gone" = "starting"
   readonly #gone: Promise<void>
   #waker: ChildProcess | undefined
+  #wasUp = false
 
   private constructor(
     readonly id: string,
     private readonly child: ChildProcess,
-    readonly logFile: string,
+    private readonly logFile: string,
   ) {
     this.#gone = new Promise((resolve) => {
       const end = (): void => {
@@ -71,8 +73,9 @@ export class NodeProcess {
     return this.#mode === "up"
   }
 
-  get gone(): boolean {
-    return this.#mode === "gone"
+  /** Whether it ever was ready. */
+  get wasUp(): boolean {
+    return this.#wasUp
   }
 
   /** How it ended; resolves when it has. */
@@ -123,10 +126,12 @@ export class NodeProcess {
     const ready = await Promise.race([once(lines, "line").then(() => true), this.#gone.then(() => false)])
     clearTimeout(timer)
     if (!ready) {
-      throw new MurmurError(`Node "${this.id}" did not become ready (${await this.ended()}); see ${this.logFile}`, {
+      const said = readFileSync(this.logFile, "utf8").trimEnd().split("\n").slice(-SAID_LINES).join("\n")
+      throw new MurmurError(`Node "${this.id}" did not become ready (${await this.ended()}). It said: ${said}`, {
         code: "CHAOS_NODE",
       })
     }
+    this.#wasUp = true
     if (this.#mode === "starting") this.#mode = "up"
   }
 }

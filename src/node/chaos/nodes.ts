@@ -10,6 +10,9 @@ import { waitUntil } from "./waits.js"
 const IDS = ["chaos-1", "chaos-2"] as const
 /** So long at most is waited for a node that can be struck: one that starts needs a second, one that stands still five. */
 const STANDING_MS = 15_000
+/** How often a node is started before it counts as broken, and what is waited in between. */
+const STARTS_MAX = 5
+const START_AGAIN_MS = 500
 
 /** The nodes of the demonstration. Each is started again when it was killed. */
 export class DemoNodes {
@@ -94,16 +97,28 @@ export class DemoNodes {
     this.say(`SIGCONT to ${node.id}`)
   }
 
+  /** As any supervisor would, it tries again: a node whose server is killed while it starts gives up. */
   async #startOne(id: string): Promise<void> {
-    await NodeProcess.start(id, this.setting, (node) => {
-      this.#nodes.set(id, node)
-      void node.ended().then((how) => this.#onEnd(node, how))
-      if (this.signal.aborted) node.kill()
-    })
+    for (let tries = 1; ; tries++) {
+      try {
+        await NodeProcess.start(id, this.setting, (node) => this.#onSpawn(node))
+        return
+      } catch (error) {
+        if (tries === STARTS_MAX || this.signal.aborted) throw error
+        this.say(`${id} could not start; it is started again`)
+        await delay(START_AGAIN_MS, undefined, { signal: this.signal })
+      }
+    }
+  }
+
+  #onSpawn(node: NodeProcess): void {
+    this.#nodes.set(node.id, node)
+    void node.ended().then((how) => this.#onEnd(node, how))
+    if (this.signal.aborted) node.kill()
   }
 
   #onEnd(node: NodeProcess, how: string): void {
-    if (this.#expected.has(node)) return
+    if (this.#expected.has(node) || !node.wasUp) return
     this.faults.push(`${node.id} ended by itself with ${how}`)
     this.#recover(this.#startOne(node.id))
   }

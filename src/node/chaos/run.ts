@@ -45,7 +45,6 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const folder = mkdtempSync(join(tmpdir(), "murmur-chaos-"))
   const stop = new AbortController()
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal])
-  setMaxListeners(0, signal) // each event that is on its way listens
   const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   let stage: Stage | undefined
   const atExit = (): void => {
@@ -134,6 +133,7 @@ async function disturb(
 ): Promise<{ published: Published; serverKills: number }> {
   const failed = new AbortController()
   const either = AbortSignal.any([signal, failed.signal])
+  setMaxListeners(0, either) // each event that is on its way listens
   const fail = (error: unknown): never => {
     failed.abort(error)
     throw error
