@@ -4,6 +4,7 @@ import { withMesh } from "./connect.js"
 import { openLetters } from "./letters.js"
 import type { Output } from "./output.js"
 import { duration, printable, printableLines } from "./text.js"
+import { jaegerUrl } from "./trace.js"
 
 /** `murmur dead show <id>`: the whole story of one dead letter. */
 export async function deadShow(cli: Cli, [id]: [string]): Promise<void> {
@@ -19,7 +20,7 @@ async function show(out: Output, { letter, seq }: StoredLetter): Promise<void> {
   await line("agent", letter.agent)
   await line("at", `${letter.at} (record ${seq})`)
   await line("event", `${event.id}  ${event.type}  key ${event.subject ?? "-"}  from ${event.producer}`)
-  await line("trace", traceId ?? "-")
+  await line("trace", [traceId ?? "-", jaegerUrl(traceId) ?? ""].join("  ").trim())
   await line("error", `${error.code}: ${error.message}`)
   for (const { path, message } of error.issues ?? []) await line("", `at "${path}": ${message}`)
   for (const [at, attempt] of attempts.entries()) {
