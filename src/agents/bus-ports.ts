@@ -2,7 +2,8 @@ import type { Bus } from "../bus/bus.js"
 import { Partition } from "../bus/partition.js"
 import { readHistory, readMessage } from "../bus/reader.js"
 import { StreamLog } from "../bus/record-log.js"
-import type { AgentPorts } from "./host.js"
+import { SharedLane } from "../bus/shared-lane.js"
+import { type AgentPorts, SHARED_ACK_WAIT_MS } from "./host.js"
 import type { EventPort, HandlerPorts } from "./ports.js"
 
 /** The events of a mesh, over its bus. */
@@ -26,8 +27,11 @@ export function handlerPorts(
     ...ports,
     ...node,
     logs: busLogs(bus),
-    openLane: (durable, handler, { batchMax }) =>
-      new Partition(link, { stream: names.events, durable, batchMax, log: ports.telemetry.log }, handler),
+    openLane: (durable, handler, { batchMax, room }) => {
+      const options = { stream: names.events, durable, batchMax, log: ports.telemetry.log }
+      if (room === undefined) return new Partition(link, options, handler)
+      return new SharedLane(link, { ...options, room, ackWaitMs: SHARED_ACK_WAIT_MS }, handler)
+    },
   }
 }
 

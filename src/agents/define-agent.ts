@@ -137,6 +137,12 @@ export interface HandlerOptions<
 > extends AgentOptions<On> {
   /** What it may call as `ctx.tools.<name>`, made by `defineTool`. */
   readonly tools?: T
+  /**
+   * `key`: events of one key are handled one after the other, in the order in which they were stored. `none`: any node
+   * takes any event, and slow ones hold up nobody. Sessions of agents with `state` take one event at a time all the same,
+   * in no order. Default `key`.
+   */
+  readonly ordering?: "key" | "none"
   /** When it is quarantined: nothing is handed to it for a while, its backlog is kept. */
   readonly supervision?: SupervisionOptions
   /**
@@ -183,6 +189,7 @@ export interface AgentDefinition {
   readonly emits: readonly AnyEventDefinition[]
   readonly concurrency: number
   readonly partitions: 1 | 8 | 64
+  readonly ordering: "key" | "none"
   readonly inflightMax: number
   readonly from: "now" | "start" | Date
   readonly retry: Required<RetryOptions>

@@ -1,3 +1,5 @@
+import type { Receipt } from "../bus/receipt.js"
+import type { Room } from "../bus/room.js"
 import type { Delivery } from "../bus/tenure.js"
 import { Ledger } from "./ledger.js"
 import type { HandlerPorts, LanePort } from "./ports.js"
@@ -23,6 +25,12 @@ export interface FeedHandler<Item> {
   onDelivery(delivery: Delivery, feed: Feed<Item>): void
 }
 
+/**
+ * What a feed brings: events in stream order, of a partition that one node owns; events in no order, that any node
+ * takes; or what is sent to the agent alone, beside its events.
+ */
+export type FeedKind = "ordered" | "shared" | "inbox"
+
 /** One durable consumer of an agent, and what this node knows of its messages. */
 export class Feed<Item> {
   readonly ledger = new Ledger<Item>()
@@ -35,10 +43,10 @@ export class Feed<Item> {
     readonly durable: string,
     /** Which of the agent's partitions it is of. */
     readonly partition: number,
-    /** Whether it brings events in stream order; what is sent to the agent alone comes beside it. */
-    readonly ordered: boolean,
+    readonly kind: FeedKind,
     batchMax: number,
     handler: FeedHandler<Item>,
+    room?: Room,
   ) {
     const port = {
       onOwned: async (floor: number) => {
@@ -51,11 +59,26 @@ export class Feed<Item> {
       onPassive: (elsewhere: boolean) => handler.onPassive(this, elsewhere),
       onDelivery: (delivery: Delivery) => handler.onDelivery(delivery, this),
     }
-    this.port = ports.openLane(durable, port, { batchMax, ordered })
+    const ordered = kind === "ordered"
+    this.port = ports.openLane(durable, port, { batchMax, ordered, ...(room && kind === "shared" && { room }) })
+  }
+
+  /** Whether a message that comes now was finished here before: all it needs is its ack. */
+  isDone(delivery: Delivery): boolean {
+    return this.kind !== "shared" && this.ledger.isDone(delivery)
+  }
+
+  /** Gives back a message that was not begun, or not finished: it is delivered again, to this node or to another. */
+  giveBack(seq: number, receipt: Receipt): void {
+    if (this.kind === "shared") {
+      this.ledger.done(seq)
+      receipt.giveBack?.()
+    } else this.ledger.forget(seq)
   }
 
   /** What is known of the next delivery's past. */
-  pastOf(seq: number): Past {
+  pastOf({ seq, deliveryCount = 1 }: Delivery): Past {
+    if (this.kind === "shared") return deliveryCount > 1 ? "died" : "none" // nobody resets the count
     if (this.#suspects === 0) return seq <= this.#triedThrough ? "tried" : "none"
     this.#suspects -= 1
     return "died"

@@ -8,7 +8,16 @@ import { crashPoint } from "./crash-points.js"
 import type { GivenUp } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { type Caution, Feed, type FeedHandler } from "./feed.js"
-import { type AgentHost, AgentStats, agentLog, durableName, heartbeat, inboxDurableName } from "./host.js"
+import {
+  ACK_WAIT_MS,
+  type AgentHost,
+  AgentStats,
+  agentLog,
+  eventDurables,
+  heartbeat,
+  inboxDurableName,
+  SHARED_ACK_WAIT_MS,
+} from "./host.js"
 import { type Intake, IntakeGate } from "./intake.js"
 import { type IsolatedHandler, inWorkers, isolate } from "./isolation/isolate.js"
 import { Journal } from "./journal/journal.js"
@@ -60,6 +69,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   readonly #log: Log
   #endHeartbeat: (() => void) | undefined
   #inboxOpen = false
+  #started = false
 
   constructor(
     readonly agent: AgentDefinition & { behaviour: { kind: "handle" } },
@@ -102,9 +112,14 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     })
     const all = Array.from({ length: partitions }, (_, partition) => partition)
     const batchMax = Math.min(500, agent.inflightMax)
-    this.#events = all.map((n) => new Feed(ports, durableName(name, partitions, n), n, true, batchMax, this))
+    const kind = agent.ordering === "none" ? "shared" : "ordered"
+    const room = {
+      free: () => Math.min(this.#mailbox.room, agent.inflightMax - this.inflight),
+      onMore: (listener: () => void) => this.#mailbox.onRoom(listener),
+    }
+    this.#events = eventDurables(agent).map((durable, n) => new Feed(ports, durable, n, kind, batchMax, this, room))
     this.#inboxes = all.map(
-      (n) => new Feed(ports, inboxDurableName(name, partitions, n), n, false, INBOX_BATCH_MAX, this),
+      (n) => new Feed(ports, inboxDurableName(name, partitions, n), n, "inbox", INBOX_BATCH_MAX, this),
     )
     this.#marks = all.map((n) => new TenureMark(logs.steps, clock, tenureSubject(names.mesh, name, n), ports.nodeId))
   }
@@ -131,32 +146,43 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   }
 
   start(): void {
-    this.#endHeartbeat ??= heartbeat(this.ports.clock, () => this.#unfinished())
+    const ackWaitMs = this.agent.ordering === "none" ? SHARED_ACK_WAIT_MS : ACK_WAIT_MS
+    this.#endHeartbeat ??= heartbeat(this.ports.clock, () => this.#unfinished(), ackWaitMs)
     for (const { port } of this.#events) port.start()
+    this.#started = true
+    this.#startFreeInboxes()
   }
 
   /**
    * Pulls what is sent to this agent alone as well: not of the partitions that another node owns, so that a session has
-   * one mailbox. Its consumers are made when they are first needed.
+   * one mailbox. Its consumers are made when they are first needed. Where events come in no order, no node owns a
+   * session, and any may.
    */
   openInbox(): void {
     this.#inboxOpen = true
+    this.#startFreeInboxes()
     for (const { port, partition } of this.#events) if (port.owned) this.#inboxes[partition]?.port.start()
   }
 
+  #startFreeInboxes(): void {
+    if (!this.#inboxOpen || !this.#started || this.agent.ordering !== "none") return
+    for (const { port } of this.#inboxes) port.start()
+  }
+
   onPassive(feed: Feed<Task>, elsewhere: boolean): void {
-    if (!feed.ordered || !this.#inboxOpen) return
+    if (feed.kind !== "ordered" || !this.#inboxOpen) return
     const inbox = this.#inboxes[feed.partition]
     if (!elsewhere) inbox?.port.start()
     else void inbox?.port.stop().then(() => (inbox.ledger.size === 0 ? inbox.port.release() : undefined))
   }
 
   async pause(): Promise<void> {
+    this.#started = false
     await Promise.all(this.#feeds().map(({ port }) => port.stop()))
   }
 
   async stop(graceMs: number): Promise<void> {
-    const owned = this.#events.filter(({ port }) => port.owned)
+    const owned = this.#events.filter(({ kind, port }) => kind === "ordered" && port.owned)
     this.#quarantine.stop() // first: closing the mailbox lets go of what it held back
     this.#mailbox.close()
     await this.pause()
@@ -184,7 +210,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
 
   /** A partition is this node's. */
   async onOwned(feed: Feed<Task>): Promise<Caution> {
-    if (!feed.ordered) return { died: INBOX_BATCH_MAX, through: 0 } // few, and each step is looked up anyway
+    if (feed.kind !== "ordered") return { died: INBOX_BATCH_MAX, through: 0 } // few, and each step is looked up anyway
     if (this.#inboxOpen) this.#inboxes[feed.partition]?.port.start()
     const before = await this.#marks[feed.partition]?.begin()
     return { died: before?.died === true ? this.agent.inflightMax : 0, through: before?.through ?? 0 }
@@ -193,13 +219,13 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   /** What has not begun belongs to the next owner. */
   onLost(feed: Feed<Task>): void {
     const { ledger } = feed
-    if (feed.ordered) {
-      this.#sessions?.forgetAll() // the next owner will write them
+    if (feed.kind !== "inbox") this.#sessions?.forgetAll() // the next owner will write them
+    if (feed.kind === "ordered") {
       void this.#inboxes[feed.partition]?.port.stop()
     }
     this.#mailbox.withdraw(
       (task) => task.feed === feed,
-      (task) => ledger.forget(task.seq),
+      (task) => feed.giveBack(task.seq, task.delivery),
     )
     for (const task of ledger.items()) task.lost = true
   }
@@ -207,18 +233,19 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   onDelivery(delivery: Delivery, feed: Feed<Task>): void {
     const { ledger } = feed
     const seq = delivery.seq
-    const past = feed.pastOf(seq)
+    const past = feed.pastOf(delivery)
     const known = ledger.get(seq)
     if (known !== undefined) {
       known.delivery = delivery.receipt()
       known.lost = false
       return
     }
-    if (ledger.isDone(delivery)) {
+    if (feed.isDone(delivery)) {
       delivery.ack()
       return
     }
-    const intake = this.#gate.admit(delivery, !feed.ordered)
+    const inbox = feed.kind === "inbox"
+    const intake = this.#gate.admit(delivery, inbox)
     if (intake.kind === "skip") {
       this.stats.skipped += 1
       ledger.skip(delivery)
@@ -228,8 +255,8 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     crashPoint("P0")
     const event = intake.kind === "dead" ? undefined : intake.event
     const task = {
-      ...{ event, seq, feed, past, lost: false, ordered: feed.ordered },
-      key: event?.key ?? this.#keyless ?? stepLane(intake),
+      ...{ event, seq, feed, past, inbox, lost: false, ordered: feed.kind === "ordered" },
+      key: this.#laneOf(event?.key, intake),
       delivery: delivery.receipt(),
       since: this.ports.clock.now(),
       storedAtMs: delivery.time.getTime(),
@@ -238,6 +265,12 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     ledger.add(delivery, task)
     if (intake.kind === "dead") void this.#bury(intake.given).then(() => this.#finish(task))
     else this.#enqueue(task)
+  }
+
+  /** What an item waits for: the item before it of the same lane. */
+  #laneOf(key: string | undefined, intake: Intake): string | undefined {
+    if (this.agent.ordering === "none" && this.agent.state === undefined) return stepLane(intake)
+    return key ?? this.#keyless ?? stepLane(intake)
   }
 
   #enqueue(task: Task): void {
@@ -250,7 +283,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   async #work(task: Task): Promise<void> {
     const fate = await this.#worker.work(task)
     if (fate === "done") this.#finish(task)
-    else if (fate === "lost") task.feed.ledger.forget(task.seq)
+    else if (fate === "lost" || task.feed.kind === "shared") task.feed.giveBack(task.seq, task.delivery)
   }
 
   async #bury(given: GivenUp): Promise<void> {

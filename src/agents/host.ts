@@ -68,6 +68,27 @@ export interface AgentHost {
 /** How long the server waits for an ack before it hands a message out again. Steps heartbeat, so it need not cover them. */
 export const ACK_WAIT_MS = 30_000
 
+/** The same for a consumer that all nodes share: what a dead node held comes back only then. */
+export const SHARED_ACK_WAIT_MS = 10_000
+
+/** What the names of an agent's consumers follow from. */
+export interface Consumed {
+  readonly name: string
+  readonly partitions: number
+  readonly ordering: "key" | "none"
+}
+
+/** The durable consumers of an agent's events: one a partition, or one that all nodes share. */
+export function eventDurables({ name, partitions, ordering }: Consumed): string[] {
+  if (ordering === "none") return [sharedDurableName(name)]
+  return Array.from({ length: partitions }, (_, partition) => durableName(name, partitions, partition))
+}
+
+/** The durable consumer of an agent whose events come in no order. */
+export function sharedDurableName(agent: string): string {
+  return `${agent}=any`
+}
+
 /** The durable consumer of one partition of an agent. No name of an agent has a `=`, so no two can meet. */
 export function durableName(agent: string, partitions: number, partition: number): string {
   return partitions === 1 ? agent : `${agent}=${partition}`
@@ -90,8 +111,9 @@ export function inboxType(agent: string): string {
 export function heartbeat(
   clock: Clock,
   items: () => Iterable<{ readonly delivery: { working(): void }; readonly since: number }>,
+  ackWaitMs = ACK_WAIT_MS,
 ): () => void {
-  const everyMs = ACK_WAIT_MS / 3
+  const everyMs = ackWaitMs / 3
   return every(clock, everyMs, () => {
     const old = clock.now() - everyMs / 2
     for (const item of items()) if (item.since <= old) item.delivery.working()

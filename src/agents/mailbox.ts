@@ -32,6 +32,7 @@ export class Mailbox<Item extends MailboxItem> {
   /** How many may run. */
   #places: number
   #closed = false
+  #onRoom = (): void => {}
   #onIdle: (() => void)[] = []
 
   constructor(
@@ -44,6 +45,17 @@ export class Mailbox<Item extends MailboxItem> {
   /** How many items run at this moment. Those that pause are not among them. */
   get running(): number {
     return this.#running
+  }
+
+  /** How many more items of other keys would begin at once. */
+  get room(): number {
+    if (this.#closed) return 0
+    return Math.max(0, this.#places - this.#running - this.#resuming.length - this.#ready.length)
+  }
+
+  /** Has somebody told when there may be more room than before. */
+  onRoom(listener: () => void): void {
+    this.#onRoom = listener
   }
 
   /** Takes an item in and starts it as soon as its key and the concurrency allow. */
@@ -69,6 +81,7 @@ export class Mailbox<Item extends MailboxItem> {
       if (lane.key !== undefined) this.#lanes.delete(lane.key)
       return false
     })
+    this.#onRoom()
   }
 
   /** Waits without holding one of the `concurrency` places, then for a place; the key stays busy. */
@@ -86,6 +99,7 @@ export class Mailbox<Item extends MailboxItem> {
   limit(concurrency: number): void {
     this.#places = concurrency
     this.#startNext()
+    this.#onRoom()
   }
 
   /** Starts nothing more. What runs goes on. */
@@ -140,6 +154,7 @@ export class Mailbox<Item extends MailboxItem> {
   #leave(): void {
     this.#running -= 1
     this.#startNext()
+    this.#onRoom()
     if (this.#running > 0) return
     for (const resolve of this.#onIdle.splice(0)) resolve()
   }

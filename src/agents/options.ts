@@ -12,6 +12,7 @@ const KNOWN = new Set([
   "description",
   "concurrency",
   "partitions",
+  "ordering",
   "inflightMax",
   "from",
   "retry",
@@ -52,6 +53,7 @@ export function checkOptions(
     react?: unknown
     state?: object
     supervision?: SupervisionOptions
+    ordering?: "key" | "none"
     tools?: unknown
   } & IsolationOptions,
 ): Checked {
@@ -92,6 +94,16 @@ export function checkOptions(
 
   const partitions = options.partitions ?? 1
   if (![1, 8, 64].includes(partitions)) fail(`partitions must be 1, 8 or 64, is ${String(partitions)}`)
+  const ordering = options.ordering ?? "key"
+  if (ordering !== "key" && ordering !== "none") {
+    fail(`ordering must be "key" or "none", is ${JSON.stringify(ordering)}`)
+  }
+  if (ordering === "none" && partitions !== 1) {
+    fail(`partitions must be 1 with ordering "none", which spreads events over all nodes anyway; is ${partitions}`)
+  }
+  if (options.ordering !== undefined && typeof options.handle !== "function") {
+    fail(`"ordering" goes with "handle", not with "react"`)
+  }
   const from = options.from ?? "now"
   if (from !== "now" && from !== "start" && !(from instanceof Date && !Number.isNaN(from.getTime()))) {
     fail(`from must be "now", "start" or a valid Date, is ${String(from)}`)
@@ -179,6 +191,7 @@ export function checkOptions(
     ...checkIsolation(options),
     description: options.description,
     partitions,
+    ordering,
     from,
     concurrency: atLeast("concurrency", options.concurrency ?? 64, 1),
     inflightMax: atLeast("inflightMax", options.inflightMax ?? 1_000, 1),

@@ -3,6 +3,7 @@ import type { SealedEvent } from "../bus/encode.js"
 import type { EventDraft } from "../bus/event.js"
 import type { PublishOptions } from "../bus/publisher.js"
 import type { RecordLog } from "../bus/record-log.js"
+import type { Room } from "../bus/room.js"
 import type { PartitionHandler } from "../bus/tenure.js"
 import type { Alone } from "./alone.js"
 import type { AgentPorts } from "./host.js"
@@ -31,12 +32,21 @@ export interface LanePort {
   release(): Promise<void>
 }
 
+/** How a durable consumer is pulled. */
+export interface LaneOptions {
+  /** How many messages are asked for at a time. */
+  readonly batchMax: number
+  /** Whether it brings events in stream order. */
+  readonly ordered: boolean
+  /** Given when all nodes pull it side by side: each takes only what it has room for. Else one node at a time owns it. */
+  readonly room?: Room
+}
+
 /** What a host of a handler needs of its node. Nothing of it says NATS: the same host runs over a model of the mesh. */
 export interface HandlerPorts extends AgentPorts {
   readonly logs: { readonly sessions: RecordLog; readonly steps: RecordLog }
   readonly suspension: SuspensionPort
   /** One for all agents of the node. */
   readonly alone: Alone
-  /** @param batchMax how many messages are asked for at a time */
-  openLane(durable: string, handler: PartitionHandler, options: { batchMax: number; ordered: boolean }): LanePort
+  openLane(durable: string, handler: PartitionHandler, options: LaneOptions): LanePort
 }

@@ -25,6 +25,8 @@ export interface Work {
   readonly storedAtMs: number
   /** Whether it came in stream order. */
   readonly ordered: boolean
+  /** Whether it was sent to the agent alone: then it was tried before. */
+  readonly inbox: boolean
   readonly resume: Resume | undefined
   /** Whether somebody may have tried it before. */
   readonly past: Past
@@ -110,8 +112,8 @@ export class StepWorker {
 
   /** What the step is to be done with, or the fate of a work that needs no step. */
   async #prepare(work: Work): Promise<StepInput | Fate> {
-    const { resume, past, ordered, storedAtMs } = work
-    if (resume === undefined && ordered && past === "none")
+    const { resume, past, ordered, inbox, storedAtMs } = work
+    if (resume === undefined && !inbox && past === "none")
       return inputOf(work.event, { ordered, storedAtMs, careful: false })
     for (let failures = 0; !this.parts.stopping.aborted; failures++) {
       try {

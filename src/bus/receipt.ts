@@ -6,9 +6,12 @@ export interface Receipt {
   ack(): void
   /** Says that it is being worked on, so that the server does not hand it out again. */
   working(): void
+  /** Hands it back, so that the server gives it to another node at once. Only where a consumer is shared. */
+  giveBack?(): void
 }
 
 const ACK = Buffer.from("+ACK")
+const GIVE_BACK = Buffer.from("-NAK")
 const WORKING = Buffer.from("+WPI")
 
 /**
@@ -16,7 +19,7 @@ const WORKING = Buffer.from("+WPI")
  * held its headers and bytes as well, the collector would copy them again and again (measured: a sixth of the CPU).
  */
 export class AckReceipt implements Receipt {
-  #acked = false
+  #settled = false
 
   constructor(
     private readonly connection: NatsConnection,
@@ -24,13 +27,21 @@ export class AckReceipt implements Receipt {
   ) {}
 
   ack(): void {
-    if (this.#acked) return
-    this.#acked = true
-    this.#say(ACK)
+    this.#settle(ACK)
+  }
+
+  giveBack(): void {
+    this.#settle(GIVE_BACK)
   }
 
   working(): void {
-    if (!this.#acked) this.#say(WORKING)
+    if (!this.#settled) this.#say(WORKING)
+  }
+
+  #settle(how: Uint8Array): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#say(how)
   }
 
   #say(what: Uint8Array): void {

@@ -9,6 +9,8 @@ import { StreamMessage } from "./stream-message.js"
 export interface Delivery extends StoredMessage, Receipt {
   /** What to keep of it once it is read. */
   receipt(): Receipt
+  /** How often it was handed out, this time included; begins at 1 again when a consumer is reset. */
+  readonly deliveryCount?: number
 }
 
 /** What a partition tells its node. Nothing of this may throw. */
@@ -102,6 +104,10 @@ export class PulledMessage extends StreamMessage implements Delivery {
     private readonly connection: NatsConnection,
   ) {
     super(message)
+  }
+
+  get deliveryCount(): number {
+    return this.message.info.deliveryCount
   }
 
   receipt(): Receipt {

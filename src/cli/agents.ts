@@ -49,7 +49,7 @@ type Detail = Awaited<ReturnType<typeof readDetail>>
 async function readDetail(bus: BusCore, name: string) {
   const [state, consumers] = await Promise.all([readMesh(bus), readConsumers(bus)])
   const record = requireAgent(name, state.catalogue)
-  const { on, emits, partitions, inflightMax, from, behaviour } = record
+  const { on, emits, partitions, ordering, inflightMax, from, behaviour } = record
   const own: readonly ConsumerView[] = consumersOf(record, consumers)
   return {
     ...agentView(state, record, consumers),
@@ -57,6 +57,7 @@ async function readDetail(bus: BusCore, name: string) {
     on,
     emits,
     partitions,
+    ordering,
     inflightMax,
     from,
     routes: state.table.routes.filter(({ agent }) => agent === name).map(routeJson),
@@ -83,6 +84,7 @@ async function show(out: Output, agent: Detail): Promise<void> {
     ["emits", agent.emits.join(", ") || "-"],
     ["behaviour", agent.behaviour],
     ["partitions", agent.partitions],
+    ["ordering", agent.ordering],
     ["begins at", agent.from],
     ["nodes", agent.nodes.join(", ") || "-"],
     ["lag", agent.lag],

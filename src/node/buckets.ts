@@ -24,6 +24,8 @@ export const CatalogueRecord = z.object({
   /** Definitions of the events it names. */
   events: z.array(CatalogueEvent),
   partitions: z.union([z.literal(1), z.literal(8), z.literal(64)]),
+  /** Whether the events of a key come in order, or any node takes any event. */
+  ordering: z.enum(["key", "none"]).default("key"),
   inflightMax: z.number(),
   from: z.string(),
   /** How it reacts: a handler per event, or a pipeline per key. */

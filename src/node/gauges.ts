@@ -1,4 +1,4 @@
-import { durableName } from "../agents/host.js"
+import { eventDurables } from "../agents/host.js"
 import { durableInfo } from "../bus/consumers.js"
 import type { Observe } from "../telemetry/ports.js"
 import type { MurmurNode } from "./node.js"
@@ -54,8 +54,7 @@ async function measureLag(node: MurmurNode, lag: Map<string, number>): Promise<v
   if (!bus.connected) return
   for (const { agent } of node.hosts) {
     let waiting = 0
-    for (let partition = 0; partition < agent.partitions; partition++) {
-      const name = durableName(agent.name, agent.partitions, partition)
+    for (const name of eventDurables(agent)) {
       const info = await durableInfo(bus.link, bus.names.events, name).catch(() => undefined)
       waiting += (info?.num_pending ?? 0) + (info?.num_ack_pending ?? 0)
     }

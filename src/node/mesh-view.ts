@@ -1,4 +1,4 @@
-import { durableName } from "../agents/host.js"
+import { type Consumed, eventDurables } from "../agents/host.js"
 import type { BusCore } from "../bus/bus-core.js"
 import { LiveRoutes } from "../router/live.js"
 import { matches } from "../router/pattern.js"
@@ -129,13 +129,9 @@ export async function readConsumers(bus: BusCore): Promise<Map<string, ConsumerV
   return consumers
 }
 
-/** The consumers of one agent, a partition each; none when it has no routes. */
-export function consumersOf(
-  { name, partitions }: Pick<CatalogueRecord, "name" | "partitions">,
-  consumers: ReadonlyMap<string, ConsumerView>,
-): ConsumerView[] {
-  const names = Array.from({ length: partitions }, (_, partition) => durableName(name, partitions, partition))
-  return names.flatMap((durable) => consumers.get(durable) ?? [])
+/** The consumers of one agent's events; none when it has no routes. */
+export function consumersOf(agent: Consumed, consumers: ReadonlyMap<string, ConsumerView>): ConsumerView[] {
+  return eventDurables(agent).flatMap((durable) => consumers.get(durable) ?? [])
 }
 
 /** All agents, by name. */

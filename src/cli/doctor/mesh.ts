@@ -1,4 +1,4 @@
-import { durableName, inboxDurableName } from "../../agents/host.js"
+import { eventDurables, inboxDurableName } from "../../agents/host.js"
 import type { BusCore } from "../../bus/bus-core.js"
 import { streamInfo } from "../../bus/streams.js"
 import {
@@ -53,12 +53,13 @@ function checkAgents(state: MeshState): Check {
 function checkConsumers(state: MeshState, consumers: ReadonlyMap<string, ConsumerView>): Check {
   const expected = new Set<string>()
   const allowed = new Set<string>()
-  for (const { name, partitions } of agentRecords(state)) {
+  for (const record of agentRecords(state)) {
+    const { name, partitions } = record
     for (let partition = 0; partition < partitions; partition++) {
       allowed.add(inboxDurableName(name, partitions, partition))
     }
     if (state.table.patternsOf(name).length === 0) continue
-    for (let partition = 0; partition < partitions; partition++) expected.add(durableName(name, partitions, partition))
+    for (const durable of eventDurables(record)) expected.add(durable)
   }
   const missing = [...expected].filter((name) => !consumers.has(name))
   if (missing.length > 0) {
