@@ -5,7 +5,12 @@ import { setTimeout as delay } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { afterEach, beforeAll, describe, expect, test } from "vitest"
 import { z } from "zod"
-import { type AgentDefinition, defineAgent } from "../src/agents/define-agent.js"
+import {
+  type AgentDefinition,
+  defineAgent,
+  type RetryOptions,
+  type SupervisionOptions,
+} from "../src/agents/define-agent.js"
 import { type Bus, openBus } from "../src/bus/bus.js"
 import { durableInfo } from "../src/bus/consumers.js"
 import { defineEvent } from "../src/bus/define-event.js"
@@ -31,6 +36,8 @@ interface Desk {
   readonly ordering?: "key" | "none"
   readonly concurrency?: number
   readonly inflightMax?: number
+  readonly supervision?: SupervisionOptions
+  readonly retry?: RetryOptions
   handle?(n: number, attempt: number): Promise<void> | void
 }
 
@@ -132,6 +139,38 @@ describe("an agent with ordering none", () => {
     const answers = await take(mesh.bus, "desk.answered", 3)
     expect(Date.now() - stoppedAt, "not only after the ack wait").toBeLessThan(5_000)
     expect([numbersOf(answers), nodesOf(answers)]).toEqual([upTo(3), new Set(["second"])])
+  })
+
+  test("sleeps and goes on, on whichever node", async () => {
+    const sleeper = (by: string): AgentDefinition =>
+      defineAgent("desk", {
+        on: [Asked],
+        emits: [Answered],
+        ordering: "none",
+        async handle(event, ctx) {
+          await ctx.sleep(300)
+          ctx.emit(Answered({ n: event.data.n, by }, { key: "one" }))
+        },
+      })
+    mesh = await startMesh({ agents: [sleeper("first")] })
+    await mesh.addNode({ agents: [sleeper("second")] })
+    await ask(mesh.bus, ...upTo(6))
+    expect(numbersOf(await take(mesh.bus, "desk.answered", 6))).toEqual(upTo(6))
+    await untilDrained(mesh.bus, "desk")
+  })
+
+  test("that fails again and again leaves its events to nodes where it works", async () => {
+    const broken = (): never => {
+      throw new Error("no disk here")
+    }
+    const slow = { supervision: { intensity: 2, quarantineMs: 60_000 }, retry: { attempts: 2, backoffMs: 60_000 } }
+    mesh = await startMesh({ agents: [desk({ by: "broken", concurrency: 2, handle: broken, ...slow })] })
+    await ask(mesh.bus, 0, 1)
+    await until("it is quarantined", () => mesh?.node.hosts[0]?.quarantined === true)
+    await ask(mesh.bus, ...upTo(10, 2))
+    await mesh.addNode({ agents: [desk({ by: "sound", ...slow })] })
+    const answers = await take(mesh.bus, "desk.answered", 10)
+    expect([numbersOf(answers), nodesOf(answers)]).toEqual([upTo(10, 2), new Set(["sound"])])
   })
 
   test("goes on after its server was gone", async () => {
