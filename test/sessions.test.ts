@@ -2,13 +2,14 @@ import { afterEach, expect, test } from "vitest"
 import { z } from "zod"
 import { busLogs } from "../src/agents/bus-ports.js"
 import { systemClock } from "../src/agents/clock.js"
-import { type AgentDefinition, defineAgent } from "../src/agents/define-agent.js"
+import { type AgentDefinition, type AgentState, defineAgent } from "../src/agents/define-agent.js"
 import { openSessions, type SessionPorts } from "../src/agents/sessions/session-store.js"
 import { testAgent } from "../src/agents/test-agent.js"
 import type { Bus } from "../src/bus/bus.js"
 import { defineEvent } from "../src/bus/define-event.js"
 import { type SealedEvent, seal } from "../src/bus/encode.js"
 import type { MeshNames } from "../src/bus/subjects.js"
+import { readSession } from "../src/node/session-view.js"
 import { startMesh, type TestMesh, take, until } from "./support/mesh.js"
 
 const sessionPorts = (bus: Bus): SessionPorts => ({ names: bus.names, clock: systemClock, log: busLogs(bus).sessions })
@@ -27,7 +28,7 @@ afterEach(async () => {
   mesh = undefined
 })
 
-const teller = (more: { snapshotEvery?: number; warmBytesMax?: number } = {}): AgentDefinition =>
+const teller = (more: { snapshotEvery?: number; keepCommits?: number; warmBytesMax?: number } = {}): AgentDefinition =>
   defineAgent("teller", {
     on: [Paid],
     emits: [Balance],
@@ -108,6 +109,84 @@ test("snapshots shorten the fold and change nothing", async () => {
   const other = await openSessions(sessionPorts(mesh.bus), "teller", { ...state, version: 2 }).load("a")
   expect(other.state).toEqual({ balance: 55, n: 55 })
   expect(other.sinceSnapshot).toBe(5)
+})
+
+/** A session of 43 payments of which at least eight commits are kept. */
+async function trimmedMesh(): Promise<{ of: TestMesh; state: AgentState }> {
+  const agent = teller({ snapshotEvery: 5, keepCommits: 8 })
+  mesh = await startMesh({ agents: [agent] })
+  await publish(
+    mesh,
+    Array.from({ length: 43 }, () => pay(1)),
+  )
+  await take(mesh.bus, "bank.balance", 43)
+  if (agent.state === undefined) throw new Error("it has state")
+  return { of: mesh, state: agent.state }
+}
+
+test("a trimmed session keeps as many commits as it should, from a snapshot on, and its state at each of them", async () => {
+  const { of, state } = await trimmedMesh()
+  const { commits } = await readSession(of.bus, "teller", "a", "end")
+  // the newest snapshot lies behind commit 40; of those before it ten are kept, as whole stretches between snapshots
+  expect(commits).toHaveLength(13)
+  expect(await commitsOf(of, "a")).toBe(13 + 3)
+  for (const [n, { seq }] of commits.entries()) {
+    const then = await readSession(of.bus, "teller", "a", { seq })
+    expect(then).toMatchObject({ seq, state: { balance: 31 + n, n: 31 + n } })
+  }
+  const first = commits[0]?.seq ?? 0
+  expect(await readSession(of.bus, "teller", "a", { seq: first - 1 })).toMatchObject({
+    state: { balance: 30 },
+    commits: [],
+  })
+  for (const at of [{ seq: first - 2 }, { seq: 1 }, { time: new Date(0) }]) {
+    await expect(readSession(of.bus, "teller", "a", at)).rejects.toMatchObject({
+      code: "SESSION_TRIMMED",
+      message: expect.stringContaining(`what is kept begins at ${first - 1}`),
+    })
+  }
+  const session = await openSessions(sessionPorts(of.bus), "teller", state).load("a")
+  expect([session.state, session.commits]).toEqual([{ balance: 43, n: 43 }, 43])
+})
+
+test("a trimmed session of another version needs a migrate, and goes on from what that makes of it", async () => {
+  const { of, state } = await trimmedMesh()
+  const cents = {
+    ...state,
+    version: 2,
+    initial: { cents: 0 },
+    evolve: { Booked: (to: { cents: number }, data: { amount: number }) => ({ cents: to.cents + data.amount * 100 }) },
+  }
+  await expect(openSessions(sessionPorts(of.bus), "teller", cents).load("a")).rejects.toMatchObject({
+    code: "STATE_MIGRATE",
+    name: "TerminalError",
+    message: expect.stringMatching(/begins with state version 1, and the agent has version 2.*state\.migrate/),
+  })
+  const versions: number[] = []
+  const migrate = (old: unknown, version: number): unknown => {
+    versions.push(version)
+    return { cents: (old as Account).balance * 100 }
+  }
+  const sessions = openSessions(sessionPorts(of.bus), "teller", { ...cents, migrate })
+  const session = await sessions.load("a")
+  expect([session.state, session.commits, versions]).toEqual([{ cents: 4_300 }, 43, [1]])
+  // the same state, whatever was trimmed: a session that was not is folded anew
+  await publish(of, [pay(2, "b")])
+  await take(of.bus, "bank.balance", 44)
+  expect((await sessions.load("b")).state).toEqual({ cents: 200 })
+})
+
+test("a step on a trimmed session of another version is given up with that error, not tried again", async () => {
+  const { of } = await trimmedMesh()
+  const changed = defineAgent("teller", {
+    on: [Paid],
+    state: { initial: 0, version: 2, evolve: { Booked: (sum: number, data: { amount: number }) => sum + data.amount } },
+    handle: (event, ctx) => ctx.record("Booked", event.data),
+  })
+  await of.node.replace({ agents: [changed], sources: [] })
+  await publish(of, [pay(1)])
+  await until("it is given up", () => of.node.hosts[0]?.stats.deadLetters === 1)
+  expect(of.node.hosts[0]?.stats.failures).toBe(1)
 })
 
 test("sessions that do not fit into memory are read again when they are needed", async () => {

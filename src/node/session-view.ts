@@ -38,7 +38,8 @@ export interface SessionView {
  * Reads a session as of a point in its log. The state is put together from what each commit says it changed, so it is
  * what the agent knew then, whatever its code says today.
  *
- * @throws MurmurError `SESSION_NOT_FOUND` when nothing was ever committed for this key
+ * @throws MurmurError `SESSION_NOT_FOUND` when nothing was ever committed for this key, `SESSION_TRIMMED` when what it
+ *   was then is deleted
  */
 export async function readSession(
   bus: BusCore,
@@ -53,9 +54,12 @@ export async function readSession(
   let found = false
   const read = { stream: bus.names.sessions, filter: subject, from: { seq: 1 }, signal }
   for await (const message of readHistory(bus.link, read)) {
-    found = true
-    if (isPast(at, message.seq, message.time)) break
     const record = parseSessionRecord(message.data, subject, message.seq)
+    const past = isPast(at, message.seq, message.time)
+    // what begins with a snapshot is not the beginning
+    if (past && !found && record.kind === "snapshot") throw trimmed(agent, key, message)
+    found = true
+    if (past) break
     if (record.kind === "snapshot") {
       state = record.state
       continue
@@ -105,5 +109,17 @@ function notFound(agent: string, key: string | undefined): MurmurError {
   return new MurmurError(
     `Cannot show the session of agent "${agent}" for ${what}: nothing was committed for it. "murmur agents" lists agents; only agents with "state" have sessions`,
     { code: "SESSION_NOT_FOUND", details: { agent, key: key ?? null } },
+  )
+}
+
+function trimmed(
+  agent: string,
+  key: string | undefined,
+  first: { readonly seq: number; readonly time: Date },
+): MurmurError {
+  const session = key === undefined ? `of "${agent}"` : `"${key}" of "${agent}"`
+  return new MurmurError(
+    `Cannot show session ${session} as of then: its older commits are deleted (state.keepCommits), what is kept begins at ${first.seq}, ${first.time.toISOString()}`,
+    { code: "SESSION_TRIMMED", details: { agent, key: key ?? null, from: first.seq } },
   )
 }
