@@ -48,6 +48,7 @@ export class SimConsumer {
   /** Handed out and not acked, by sequence: when it comes again. */
   readonly #pending = new Map<number, number>()
   readonly #again: number[] = []
+  readonly #fit: boolean[] = []
   #next = 1
   #floor = 0
   #number = 0
@@ -184,11 +185,13 @@ export class SimConsumer {
 
   #wants(seq: number): boolean {
     const record = this.stream.at(seq)
-    return (
-      record !== undefined &&
-      !this.#acked.has(seq) &&
-      this.options.filters.some((each) => matches(each, record.subject))
-    )
+    return record !== undefined && !this.#acked.has(seq) && this.#fits(record)
+  }
+
+  /** Whether a message fits the filters. Asked again and again, so it is remembered. */
+  #fits({ seq, subject }: SimRecord): boolean {
+    this.#fit[seq] ??= this.options.filters.some((each) => matches(each, subject))
+    return this.#fit[seq]
   }
 
   #take(): SimRecord | undefined {

@@ -94,6 +94,17 @@ export class SimStream {
     this.#bySubject.set(subject, kept)
   }
 
+  /** Deletes one message; without effect when it is gone. Its id is remembered all the same. */
+  delete(seq: number): void {
+    const record = this.at(seq)
+    if (record === undefined) return
+    this.#slots[seq - 1] = undefined
+    this.#bySubject.set(
+      record.subject,
+      this.under(record.subject).filter((each) => each !== record),
+    )
+  }
+
   /** The window is not renewed by repeats. */
   #known(id: string): number | undefined {
     const known = this.#ids.get(id)

@@ -16,15 +16,17 @@ export interface Added {
   readonly id: string
   /** What its calls were answered with, in order. */
   readonly answers: readonly number[]
+  /** What a person said, if one was asked. */
+  readonly said: string | null
 }
 
-const Data = z.object({ key: z.string(), known: z.array(z.number()) })
+const Data = z.object({ known: z.array(z.number()) })
 
 /** What comes from outside. */
-export const Given = defineEvent("work.given", Data, { key: (data) => data.key })
-const One = defineEvent("work.one", Data, { key: (data) => data.key })
-const Two = defineEvent("work.two", Data, { key: (data) => data.key })
-const Three = defineEvent("work.three", Data, { key: (data) => data.key })
+export const Given = defineEvent("work.given", Data)
+const One = defineEvent("work.one", Data)
+const Two = defineEvent("work.two", Data)
+const Three = defineEvent("work.three", Data)
 
 /** A chain, with a second way to its end: `one` -> `two` -> `three`, and what is given goes to `three` as well. */
 const CHAIN: readonly {

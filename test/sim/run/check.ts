@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util"
-import { journalSubject } from "../../../src/agents/journal/records.js"
+import { journalSubject, parseRecord } from "../../../src/agents/journal/records.js"
 import type { CommitRecord, SessionRecord } from "../../../src/agents/sessions/record.js"
 import { openSessions } from "../../../src/agents/sessions/session-store.js"
 import { Link } from "../model/link.js"
@@ -13,7 +13,7 @@ import type { Scenario } from "./scenario.js"
 
 /** What does not hold of a run that is over, in words. */
 export async function checkRun(mesh: SimMesh, scenario: Scenario): Promise<string[]> {
-  const violations = [...mesh.bill.violations]
+  const violations = [...mesh.bill.violations, ...checkJournals(mesh)]
   for (const agent of mesh.agents) {
     const left = readBack(mesh, agent)
     const found =
@@ -23,6 +23,24 @@ export async function checkRun(mesh: SimMesh, scenario: Scenario): Promise<strin
     violations.push(...found.map((text) => `agent ${agent.name}: ${text}`))
   }
   return violations
+}
+
+/** What was answered stays answered. */
+function checkJournals(mesh: SimMesh): string[] {
+  const found: string[] = []
+  const answers = new Map<string, unknown>()
+  for (const { subject, data } of mesh.streams.steps.records) {
+    if (subject.endsWith(".tenure")) continue
+    const record = parseRecord(data, subject)
+    const said = record.kind === "answer" ? [record] : record.kind === "waiting" ? record.answers : []
+    for (const { position, answer } of said) {
+      const call = `${subject} ${position}`
+      if (answers.has(call) && !isDeepStrictEqual(answers.get(call), answer))
+        found.push(`a call has one answer: ${call}`)
+      answers.set(call, answer)
+    }
+  }
+  return found
 }
 
 /** Each event is committed or a dead letter, and only one of the two. */
@@ -98,12 +116,14 @@ function checkCommit(mesh: SimMesh, agent: string, { cause, entries, outputs }: 
   const plan = planOf(seed, agent, cause.id, plans)
   const step = journalSubject(mesh.names.mesh, agent, cause.id)
   const [entry] = entries
-  const { id, answers } = (entry?.data ?? { id: "", answers: [] }) as Added
+  const { id, answers, said } = (entry?.data ?? { id: "", answers: [], said: null }) as Added
   const right = answers.every((number, at) => {
     const invoice = mesh.bill.invoice(number)
     return invoice?.step === step && invoice.call === `call ${at}`
   })
-  const whole = entries.length === 1 && id === cause.id && answers.length === plan.calls.length
+  const asked = plan.asksBefore <= plan.calls.length
+  const heard = asked ? said === "yes" || said === "no" : said === null
+  const whole = heard && entries.length === 1 && id === cause.id && answers.length === plan.calls.length
   const emitted = isDeepStrictEqual(
     outputs.map(({ key }) => key),
     plan.emits,
@@ -120,8 +140,8 @@ async function checkFolds(mesh: SimMesh, { agent, sessions }: Leftovers): Promis
   const log = new SimLog(new Link(process, mesh.server), mesh.streams.sessions)
   const store = openSessions({ names: mesh.names, clock: process.clock, log }, agent.name, state)
   for (const [subject, records] of sessions) {
-    const key = subject.split(".").at(-1)
-    const session = await mesh.world.complete(store.load(key))
+    const token = subject.split(".").at(-1)
+    const session = await mesh.world.complete(store.load(token === "_" ? undefined : token))
     const folded = fold(records)
     if (folded === undefined) found.push(`a snapshot is the fold of what lies before it: one of ${subject} is not`)
     else if (!isDeepStrictEqual(session.state, folded)) {

@@ -29,18 +29,22 @@ export function handlerOf(mesh: SimMesh, process: Process, agent: AgentDefinitio
         throw new Error("on purpose")
     }
     const answers: number[] = []
+    let said: string | null = null
     for (let at = 0; at <= plan.calls.length; at++) {
       if (plan.sleepsBefore === at) await ctx.sleep(plan.sleepMs)
+      if (plan.asksBefore === at) {
+        said = await ctx.ask("Shall I?", { choices: ["yes", "no"], default: "no", timeoutMs: plan.askTimeoutMs })
+      }
       if (plan.failsBefore === at) failNow()
       if (at === plan.calls.length || answers.length > at) continue
       if (at === 0 && plan.sideBySide) answers.push(...(await Promise.all([pay(0), pay(1)])))
       else answers.push(await pay(at))
     }
-    const added: Added = { id: event.id, answers }
+    const added: Added = { id: event.id, answers, said }
     if (agent.state !== undefined) ctx.record("Added", added)
     // what it emits tells what it knew: of two runs of a step one may know more
     const known = [...answers, agent.state === undefined ? 0 : (ctx.state as Tally).count]
-    for (const key of plan.emits) ctx.emit(outputOf(agent)({ key, known }))
+    for (const key of plan.emits) ctx.emit(outputOf(agent)({ known }, key === undefined ? {} : { key }))
     mesh.returned.add(`${agent.name} ${event.id}`)
     world.note(process.name, () => `${agent.name} returns from ${event.id}`)
   }

@@ -10,6 +10,7 @@ import { storedSubject } from "../model/subject.js"
 import type { World } from "../world/world.js"
 import { Bill } from "./bill.js"
 import { SimNode } from "./node.js"
+import { Operator } from "./operator.js"
 import type { PlanOptions } from "./plan.js"
 import { SimTimers } from "./timers.js"
 
@@ -26,12 +27,16 @@ export interface SimMeshOptions {
   readonly tamper?: ((ports: Ports, mesh: SimMesh) => Ports) | undefined
 }
 
+/** What the server does by default. */
+const LETTERS_DEDUP_MS = 120_000
+
 /** A simulated mesh: a modelled server, and nodes that run the real hosts. */
 export class SimMesh {
   readonly names = new MeshNames("sim")
   readonly server: SimServer
   readonly streams: Readonly<Record<"events" | "sessions" | "steps" | "dead", SimStream>>
   readonly timers: SimTimers
+  readonly operator: Operator
   readonly bill: Bill
   readonly nodes: SimNode[] = []
   /** Agents whose inbox is there. */
@@ -51,9 +56,10 @@ export class SimMesh {
       events: this.server.addStream(names.events, { dedupWindowMs: options.dedupWindowMs, transform: storedSubject }),
       sessions: this.server.addStream(names.sessions),
       steps: this.server.addStream(names.steps),
-      dead: this.server.addStream(names.dead),
+      dead: this.server.addStream(names.dead, { dedupWindowMs: LETTERS_DEDUP_MS }),
     }
     this.timers = new SimTimers(world, () => this.nodes)
+    this.operator = new Operator(this)
     this.bill = new Bill(this.streams.steps, options.strictBill)
   }
 
@@ -91,7 +97,7 @@ export class SimMesh {
 
   /** Whether everything that was published has been worked off. */
   get settled(): boolean {
-    if (!this.timers.idle) return false
+    if (!this.timers.idle || !this.operator.idle) return false
     for (const consumer of this.server.consumers) if (consumer.pending > 0 || consumer.waiting > 0) return false
     return true
   }

@@ -97,7 +97,8 @@ export class SimNode implements WakeTaker {
     const { mesh, link, process } = this
     const { names, streams, world } = mesh
     const publisher = {
-      append: (subject: string, data: Uint8Array) => link.publish(() => streams.dead.append(subject, data)),
+      append: (subject: string, data: Uint8Array, _: undefined, extra: Record<string, string>) =>
+        link.publish(() => streams.dead.append(subject, data, { id: extra["Nats-Msg-Id"] })),
     }
     const random = world.random.fork(`jitter ${this.name}`)
     return {
@@ -129,7 +130,7 @@ export class SimNode implements WakeTaker {
     return {
       openInbox: (agent) => link.ask(() => mesh.openInbox(agent)),
       setTimer: (timer) => link.publish(() => mesh.timers.set(timer)),
-      ask: async () => {},
+      ask: (question) => link.publish(() => mesh.operator.asked(question)),
       answered: async () => {},
     }
   }

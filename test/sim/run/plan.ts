@@ -9,33 +9,42 @@ export interface Plan {
   /** It sleeps before this call; none when it is as large as the number of calls plus one. */
   readonly sleepsBefore: number
   readonly sleepMs: number
+  /** It asks a person before this call, in the same way. */
+  readonly asksBefore: number
+  readonly askTimeoutMs: number
   readonly fails: "never" | "sometimes" | "always" | "for-good"
   /** It fails before this call. */
   readonly failsBefore: number
   /** The key of each event that it emits. */
-  readonly emits: readonly string[]
+  readonly emits: readonly Key[]
 }
 
 /** How wild the steps of a run are. */
 export interface PlanOptions {
-  readonly sleeps: boolean
+  readonly waits: boolean
   readonly fails: boolean
   readonly slowCalls: boolean
 }
 
-export const KEYS = ["a", "b", "c"] as const
+/** The entity that an event is about, if it is about one. */
+export type Key = string | undefined
+
+export const KEYS: readonly Key[] = ["a", "b", undefined, "c"]
 
 /** What the step of an agent for an event does. */
 export function planOf(seed: string, agent: string, eventId: string, options: PlanOptions): Plan {
   const random = new Random(`${seed} ${agent} ${eventId}`)
   const count = random.pick([0, 1, 1, 1, 2, 3])
   const calls = Array.from({ length: count }, () => duration(random, options.slowCalls))
-  const sleeps = random.chance(0.15) && options.sleeps
+  const sleeps = random.chance(0.15) && options.waits
+  const asks = random.chance(0.15) && options.waits
   return {
     calls,
     sideBySide: count >= 2 && random.chance(0.3),
     sleepsBefore: sleeps ? random.int(0, count) : count + 1,
     sleepMs: random.pick([5, 300, 5_000]),
+    asksBefore: asks ? random.int(0, count) : count + 1,
+    askTimeoutMs: random.pick([50, 3_000]),
     fails: options.fails
       ? random.pick(["never", "never", "never", "never", "sometimes", "always", "for-good"])
       : "never",

@@ -1,12 +1,12 @@
 import type { LinkOptions } from "../model/link.js"
 import { Random } from "../world/random.js"
 import type { Shape } from "./agents.js"
-import { KEYS, type PlanOptions } from "./plan.js"
+import { KEYS, type Key, type PlanOptions } from "./plan.js"
 
 /** One event from outside, and when it is published; again, if it is published twice. */
 export interface Input {
   readonly id: string
-  readonly key: string
+  readonly key: Key
   readonly atMs: number
   readonly againAtMs: number | undefined
 }
@@ -47,6 +47,8 @@ export interface Scenario {
   readonly plans: PlanOptions
   readonly links: LinkOptions
   readonly dedupWindowMs: number
+  /** When the dead letters are sent back. */
+  readonly retriesAtMs: readonly number[]
   /** Whether a node can be behind what others have done. */
   readonly zombies: boolean
 }
@@ -69,7 +71,7 @@ export function scenarioOf(seed: string): Scenario {
     shapes: Array.from({ length: random.int(1, 3) }, () => shapeOf(random)),
     inputs: inputsOf(random, spanMs),
     faults,
-    plans: { sleeps: random.chance(0.4), fails: random.chance(0.5), slowCalls: random.chance(0.3) },
+    plans: { waits: random.chance(0.4), fails: random.chance(0.5), slowCalls: random.chance(0.3) },
     links: {
       answerLoss: random.pick([0, 0, 0.05]),
       slow: random.pick([0, 0, 0.05]),
@@ -79,6 +81,7 @@ export function scenarioOf(seed: string): Scenario {
       ]),
     },
     dedupWindowMs: DEDUP_WINDOW_MS,
+    retriesAtMs: random.pick([[], [], [spanMs], [spanMs * 2, spanMs * 2 + random.pick([50, 5_000])]]),
     zombies: faults.some(({ kind }) => MAKE_ZOMBIES.includes(kind)),
   }
 }

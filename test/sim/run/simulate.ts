@@ -47,6 +47,7 @@ async function run(world: World, seed: string, { tamper }: SimulateOptions): Pro
   const fleet = new Fleet(mesh, scenario.nodes)
   for (const fault of scenario.faults) fleet.schedule(fault)
   const given = publishAll(mesh, scenario.inputs)
+  for (const inMs of scenario.retriesAtMs) mesh.operator.retriesLettersAt(inMs)
 
   await world.run(() => false, Math.max(0, ...scenario.faults.map(({ atMs }) => atMs)))
   const heal = (): void => {
@@ -74,7 +75,7 @@ function publishAll(mesh: SimMesh, inputs: readonly Input[]): { left: number } {
     for (const at of againAtMs === undefined ? [atMs] : [atMs, againAtMs]) {
       given.left += 1
       mesh.world.after(at, () => {
-        const draft = Given({ key, known: [] }, { id })
+        const draft = Given({ known: [] }, { id, ...(key !== undefined && { key }) })
         void events.publish(draft, { producer: "outside" }).then(() => {
           given.left -= 1
         })

@@ -43,9 +43,8 @@ export class Random {
   }
 
   pick<T>(from: readonly T[]): T {
-    const picked = from[Math.floor(this.next() * from.length)]
-    if (picked === undefined) throw new Error("Cannot pick from an empty list")
-    return picked
+    if (from.length === 0) throw new Error("Cannot pick from an empty list")
+    return from[Math.floor(this.next() * from.length)] as T
   }
 }
 
