@@ -69,10 +69,10 @@ export class Feed<Item> {
   }
 
   /** Gives back a message that was not begun, or not finished: it is delivered again, to this node or to another. */
-  giveBack(seq: number, receipt: Receipt): void {
+  giveBack(seq: number, receipt: Receipt, delayMs = 0): void {
     if (this.kind === "shared") {
       this.ledger.done(seq)
-      receipt.giveBack?.()
+      receipt.giveBack?.(delayMs)
     } else this.ledger.forget(seq)
   }
 

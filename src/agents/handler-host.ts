@@ -26,7 +26,7 @@ import { KeyCount } from "./key-count.js"
 import { Mailbox } from "./mailbox.js"
 import { originalOf } from "./original-event.js"
 import type { HandlerPorts } from "./ports.js"
-import { Quarantine } from "./quarantine.js"
+import { type Holdable, Quarantine } from "./quarantine.js"
 import { Revival } from "./revival.js"
 import { openSessions, type SessionStore } from "./sessions/session-store.js"
 import { StepRunner } from "./step.js"
@@ -45,6 +45,8 @@ interface Task extends Work {
 /** No key can be this: NUL stands in no token that a key is decoded from. */
 const KEYLESS_SESSION = "\u0000keyless"
 const INBOX_BATCH_MAX = 100
+/** What a node that may not take it hands back, goes to another only when it does not ask for more itself. */
+const NOT_HERE_MS = 1_000
 /** What is written down when the node stops has this long. */
 const LAST_WORDS_MS = 1_000
 
@@ -89,7 +91,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     const original = (event: MurmurEvent): Promise<MurmurEvent> => originalOf(event, ports)
     this.#isolated = agent.isolation === "worker" ? isolate(agent) : undefined
     this.#mailbox = new Mailbox(this.#isolated?.concurrency ?? agent.concurrency, (task) => this.#work(task))
-    this.#quarantine = new Quarantine(agent, ports, this.#mailbox, this.#log)
+    this.#quarantine = new Quarantine(agent, ports, this.#holdable(), this.#log)
     const stepPorts = {
       ...ports,
       guards: ports.guards.of(agent),
@@ -122,6 +124,24 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
       (n) => new Feed(ports, inboxDurableName(name, partitions, n), n, "inbox", INBOX_BATCH_MAX, this),
     )
     this.#marks = all.map((n) => new TenureMark(logs.steps, clock, tenureSubject(names.mesh, name, n), ports.nodeId))
+  }
+
+  /** What a quarantine holds back. Of a consumer that all nodes share, others do what has not begun here. */
+  #holdable(): Holdable {
+    const mailbox = this.#mailbox
+    return {
+      get running() {
+        return mailbox.running
+      },
+      limit: (places) => {
+        mailbox.limit(places)
+        if (places > 0) return
+        mailbox.withdraw(
+          ({ feed }) => feed.kind === "shared",
+          ({ feed, seq, delivery }) => feed.giveBack(seq, delivery, NOT_HERE_MS),
+        )
+      },
+    }
   }
 
   get sessions(): number {
@@ -235,6 +255,10 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     const seq = delivery.seq
     const past = feed.pastOf(delivery)
     const known = ledger.get(seq)
+    if (known === undefined && feed.kind === "shared" && this.#quarantine.active && this.#mailbox.room === 0) {
+      delivery.receipt().giveBack?.(NOT_HERE_MS) // it was asked for before
+      return
+    }
     if (known !== undefined) {
       known.delivery = delivery.receipt()
       known.lost = false

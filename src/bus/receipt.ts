@@ -6,8 +6,8 @@ export interface Receipt {
   ack(): void
   /** Says that it is being worked on, so that the server does not hand it out again. */
   working(): void
-  /** Hands it back, so that the server gives it to another node at once. Only where a consumer is shared. */
-  giveBack?(): void
+  /** Hands it back, so that the server gives it to another node: at once, or after a while. Only where a consumer is shared. */
+  giveBack?(delayMs?: number): void
 }
 
 const ACK = Buffer.from("+ACK")
@@ -30,8 +30,9 @@ export class AckReceipt implements Receipt {
     this.#settle(ACK)
   }
 
-  giveBack(): void {
-    this.#settle(GIVE_BACK)
+  giveBack(delayMs = 0): void {
+    const delay = delayMs * 1_000_000
+    this.#settle(delay === 0 ? GIVE_BACK : Buffer.from(`${GIVE_BACK} ${JSON.stringify({ delay })}`))
   }
 
   working(): void {
