@@ -60,9 +60,14 @@ export class Bank {
   static async open(options: BankOptions = {}): Promise<Bank> {
     await buildCli()
     const server = await startTestServer(options)
-    const bus = await openBus({ url: server.url, name: "tester" })
-    await bus.ensureStreams()
-    return new Bank(server, bus, mkdtempSync(join(tmpdir(), "murmur-chaos-")), options)
+    try {
+      const bus = await openBus({ url: server.url, name: "tester" })
+      await bus.ensureStreams()
+      return new Bank(server, bus, mkdtempSync(join(tmpdir(), "murmur-chaos-")), options)
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
   }
 
   get #callsFile(): string {
