@@ -71,15 +71,16 @@ test("a full stream of sessions: steps are tried again, and done once there is r
   expect(bank.paidTwice()).toBe(0)
 })
 
+const SYSTEM = { mount: "mount", unmount: "umount" }
 const MOUNTS = LONG && process.platform === "linux" && process.getuid?.() === 0
 
 /** A file system of so many bytes, until the test is over. */
 function mountDisk(size: string): string {
   const disk = mkdtempSync(join(tmpdir(), "murmur-disk-"))
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", disk])
+  execFileSync(SYSTEM.mount, ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", disk])
   onTestFinished(async () => {
     await bank?.close()
-    execFileSync("umount", [disk])
+    execFileSync(SYSTEM.unmount, [disk])
     rmSync(disk, { recursive: true, force: true })
   })
   return disk
