@@ -208,3 +208,33 @@ test("whatever is pushed, paused and withdrawn: keys are serial and in order, th
     { numRuns: 300 },
   )
 })
+
+test("room is what could begin at once: not what waits behind its own key, and places of those that pause", async () => {
+  let told = 0
+  let over = (): void => {}
+  const wait = new Promise<void>((resolve) => {
+    over = resolve
+  })
+  const bench = new Bench(3, async (job, mailbox) => {
+    if (job.key === "p") await mailbox.pause(wait)
+  })
+  bench.mailbox.onRoom(() => {
+    told += 1
+  })
+  expect(bench.mailbox.room).toBe(3)
+  bench.push(...jobs("a1", "a2", "a3", "b1"))
+  expect(bench.mailbox.room).toBe(1)
+  bench.push(...jobs("p1"))
+  expect([bench.mailbox.room, told > 0], "it pauses at once").toEqual([1, true])
+  bench.push(...jobs("c1", "d1"))
+  expect(bench.mailbox.room, "all run, one waits").toBe(0)
+  over()
+  await settled()
+  const before = told
+  await bench.end(bench.started[0])
+  expect(told).toBeGreaterThan(before)
+  bench.mailbox.limit(10)
+  expect(bench.mailbox.room).toBe(10 - bench.mailbox.running)
+  bench.mailbox.close()
+  expect(bench.mailbox.room).toBe(0)
+})

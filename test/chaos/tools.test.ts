@@ -45,16 +45,23 @@ class Scene {
 
   /** Opens a scene in which the first node has died at a point of its one tool call, and the second is up. */
   static async afterCrash(point: string, env: Record<string, string>): Promise<Scene> {
+    const scene = await Scene.open(point, env, { MURMUR_CRASH_POINT: `${point}:kill` })
+    const [first] = scene.#nodes
+    await until("it is dead", () => first?.child.signalCode === "SIGKILL")
+    await scene.#startNode({})
+    return scene
+  }
+
+  /** Opens a scene with one node, which has an event to handle. */
+  static async open(name: string, env: Record<string, string>, more: Record<string, string> = {}): Promise<Scene> {
     const server = await startTestServer()
     const bus = await openBus({ url: server.url, name: "tester" })
     await bus.ensureStreams()
-    const scene = new Scene(`${point}-${Object.values(env).join("-")}`, env, server, bus)
+    const scene = new Scene(`${name}-${Object.values(env).join("-")}`, env, server, bus)
     scenes.add(scene)
-    const first = await scene.#startNode({ MURMUR_CRASH_POINT: `${point}:kill` })
+    await scene.#startNode(more)
     const draft = { type: "till.billed", key: "ada", data: { customer: "ada", sum: 7 }, id: "bill-1" }
     await bus.publish(draft, { producer: "cli" })
-    await until("it is dead", () => first.child.signalCode === "SIGKILL")
-    await scene.#startNode({})
     return scene
   }
 
@@ -87,10 +94,16 @@ class Scene {
   }
 
   async question(): Promise<QuestionRecord> {
-    await until("a question stands open", async () => (await this.questions()).length > 0)
-    const [question] = await this.questions()
-    if (question === undefined) throw new Error("The question is gone")
-    return question
+    const { questions } = await openBuckets(this.bus)
+    for await (const change of questions.watch({ signal: AbortSignal.timeout(20_000) })) {
+      if (!("synced" in change) && change.value !== undefined) return QuestionRecord.parse(change.value)
+    }
+    throw new Error("Waited 20 s for a question")
+  }
+
+  async untilAnswered({ id }: QuestionRecord): Promise<void> {
+    const { questions } = await openBuckets(this.bus)
+    await until("the question is off the list", async () => (await questions.get(id)) === undefined)
   }
 
   /** As `murmur ask answer` does. */
@@ -147,14 +160,14 @@ describe.concurrent("a tool call in which the node dies", () => {
       await scene.answer(question, "yes")
       expect(await scene.receipt()).toMatch(/^receipt of \d+$/)
       expect(scene.charges()).toEqual([KEY, KEY])
-      await until("the question is off the list", async () => (await scene.questions()).length === 0)
+      await scene.untilAnswered(question)
       await scene.close()
     },
   )
 
   test("with effect irreversible has failed for good when nobody answers in time", { timeout: 60_000 }, async () => {
     const scene = await Scene.afterCrash("P3", { TOOL_EFFECT: "irreversible", TOOL_ASK_MS: "1500" })
-    await scene.question()
+    const question = await scene.question()
     const letters = async (): Promise<StoredLetter[]> => {
       const found: StoredLetter[] = []
       for await (const letter of new DeadLetters(scene.bus).list()) found.push(letter)
@@ -167,7 +180,18 @@ describe.concurrent("a tool call in which the node dies", () => {
       event: { id: "bill-1" },
     })
     expect(scene.charges()).toEqual([KEY])
-    await until("the question is off the list", async () => (await scene.questions()).length === 0)
+    await scene.untilAnswered(question)
+    await scene.close()
+  })
+
+  test("in a worker that dies of it is not known either: a person is asked", { timeout: 60_000 }, async () => {
+    const env = { TOOL_EFFECT: "irreversible", TOOL_ISOLATION: "worker", TOOL_SUICIDE: "yes" }
+    const scene = await Scene.open("suicide", env)
+    const question = await scene.question()
+    expect(scene.charges()).toEqual([KEY])
+    await scene.answer(question, "yes")
+    expect(await scene.receipt()).toMatch(/^receipt of \d+$/)
+    expect(scene.charges()).toEqual([KEY, KEY])
     await scene.close()
   })
 

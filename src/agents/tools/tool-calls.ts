@@ -136,8 +136,10 @@ async function checked({ tool, run }: Calling): Promise<unknown> {
   return output
 }
 
-/** Not when its time was up: an error that came of that says nothing about what was done. */
+/** Errors of ours: its time was up, its step was stopped, its worker died. They say nothing about what was done. */
+const BROKEN_OFF = /^(?:TOOL_TIMEOUT$|STEP_)/
+
 function saysNothingWasDone(error: unknown, step: AbortSignal): boolean {
   const says = error instanceof RetryableError || error instanceof TerminalError
-  return says && error.code !== "TOOL_TIMEOUT" && !step.aborted
+  return says && !BROKEN_OFF.test(error.code) && !step.aborted
 }
