@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, test } from "vitest"
-import { startTestServer, type TestServer } from "../support/nats-server.js"
-import { EVENTS, LANES, LOGS } from "./contract/contract.js"
+import { describe, test } from "vitest"
+import { startTestServer } from "../support/nats-server.js"
+import { EVENTS, LANES, LOGS, SHARED } from "./contract/contract.js"
 import { onModel } from "./contract/model-rig.js"
 import { onServer } from "./contract/server-rig.js"
 
@@ -8,7 +8,7 @@ import { onServer } from "./contract/server-rig.js"
  * The simulator is worth as much as its model of the server. So what it says of logs, events and consumers is said once,
  * and held to both: to the model under many seeds, and to a real server through the classes that the runtime uses.
  */
-const SUITES = { logs: LOGS, events: EVENTS, lanes: LANES }
+const SUITES = { logs: LOGS, events: EVENTS, lanes: LANES, shared: SHARED }
 const SEEDS = 30
 
 describe.each(Object.entries(SUITES))("%s", (_, suite) => {
@@ -18,14 +18,15 @@ describe.each(Object.entries(SUITES))("%s", (_, suite) => {
     })
   })
 
-  describe("of the server", () => {
-    let server: TestServer
-    let meshes = 0
-    beforeAll(async () => {
-      server = await startTestServer()
+  // most of them wait most of the time: so they wait beside each other, each with a server that it may kill
+  describe.concurrent("of the server", () => {
+    test.each(Object.entries(suite))("%s", async (_, body) => {
+      const server = await startTestServer()
+      try {
+        await onServer(server, "rig", body)
+      } finally {
+        await server.stop()
+      }
     })
-    afterAll(() => server?.stop())
-
-    test.each(Object.entries(suite))("%s", (_, body) => onServer(server, `rig${++meshes}`, body))
   })
 })

@@ -1,13 +1,16 @@
 import { encode, seal } from "../../../src/bus/encode.js"
 import { MeshNames } from "../../../src/bus/subjects.js"
+import type { SimConsumer } from "../model/consumer.js"
 import { SimLane } from "../model/lane.js"
 import { Link } from "../model/link.js"
 import { SimLog } from "../model/log.js"
 import { SimServer } from "../model/server.js"
+import type { SimSharedConsumer } from "../model/shared-consumer.js"
+import { SimSharedLane } from "../model/shared-lane.js"
 import { storedSubject } from "../model/subject.js"
 import { Process } from "../world/process.js"
 import { World } from "../world/world.js"
-import { DEDUP_WINDOW_MS, type Rig, type RigClient } from "./rig.js"
+import { DEDUP_WINDOW_MS, type Rig, type RigClient, SHARED_WAIT_MS } from "./rig.js"
 
 const names = new MeshNames("rig")
 
@@ -33,7 +36,11 @@ export async function onModel(seed: string, test: (rig: Rig) => Promise<void>): 
           return stored
         })
       },
-      lane: (handler) => new SimLane(link, server.consumer("worker"), handler),
+      lane: (handler) => new SimLane(link, server.findConsumer("worker") as SimConsumer, handler),
+      sharedLane: (handler, room) => {
+        const consumer = server.findConsumer("worker") as SimSharedConsumer
+        return new SimSharedLane(link, consumer, handler, { room, batchMax: 100, ackWaitMs: SHARED_WAIT_MS })
+      },
       breakConnection: async () => link.break(),
       kill: async () => process.crash(),
     }
@@ -42,8 +49,10 @@ export async function onModel(seed: string, test: (rig: Rig) => Promise<void>): 
   const rig: Rig = {
     names,
     client,
-    deploy: async (options = {}) => {
-      server.addConsumer("worker", { stream: names.events, filters: [names.storedFilter("work.>")], ...options })
+    deploy: async ({ shared = false, ...options } = {}) => {
+      const wanted = { stream: names.events, filters: [names.storedFilter("work.>")], ...options }
+      if (shared) server.addSharedConsumer("worker", { ackWaitMs: SHARED_WAIT_MS, ...wanted })
+      else server.addConsumer("worker", wanted)
     },
     storedSubjects: async () => events.records.map(({ subject }) => subject),
     killServer: async () => {

@@ -3,14 +3,15 @@ import { ensureDurable } from "../../../src/bus/consumers.js"
 import { Partition } from "../../../src/bus/partition.js"
 import { readHistory } from "../../../src/bus/reader.js"
 import { StreamLog } from "../../../src/bus/record-log.js"
+import { SharedLane } from "../../../src/bus/shared-lane.js"
 import { silentLog } from "../../../src/telemetry/ports.js"
 import type { TestServer } from "../../support/nats-server.js"
-import { DEDUP_WINDOW_MS, type Rig, type RigClient } from "./rig.js"
+import { DEDUP_WINDOW_MS, type Rig, type RigClient, SHARED_WAIT_MS } from "./rig.js"
 
-/** The server sets the room of a stream aside: many meshes on one server need little each. */
+/** The server sets the room of a stream aside. */
 const EVENTS_BYTES_MAX = 16 * 1024 ** 2
 
-/** Runs a test on a real server, through the real classes, in a mesh of its own. */
+/** Runs a test on a real server, through the real classes. */
 export async function onServer(server: TestServer, mesh: string, test: (rig: Rig) => Promise<void>): Promise<void> {
   const closing: (() => Promise<unknown>)[] = []
   const open = async (name: string): Promise<Bus> => {
@@ -34,6 +35,12 @@ export async function onServer(server: TestServer, mesh: string, test: (rig: Rig
         closing.unshift(() => partition.stop())
         return partition
       },
+      sharedLane: (handler, room) => {
+        const options = { stream: names.events, durable: "worker", batchMax: 100, log: silentLog }
+        const lane = new SharedLane(bus.link, { ...options, room, ackWaitMs: SHARED_WAIT_MS }, handler)
+        closing.unshift(() => lane.stop())
+        return lane
+      },
       breakConnection: () => bus.link.connection.reconnect(),
       kill: () => bus.link.connection.close(),
     }
@@ -42,17 +49,10 @@ export async function onServer(server: TestServer, mesh: string, test: (rig: Rig
   const rig: Rig = {
     names,
     client,
-    deploy: async ({ ackPendingMax = 100, ackWaitMs = 30_000 } = {}) => {
+    deploy: async ({ shared = false, ackPendingMax = 100, ackWaitMs = shared ? SHARED_WAIT_MS : 30_000 } = {}) => {
       const filters = [names.storedFilter("work.>")]
-      const durable = {
-        stream: names.events,
-        name: "worker",
-        filters,
-        ackPendingMax,
-        ackWaitMs,
-        from: "start" as const,
-      }
-      await ensureDurable(deployer.link, durable)
+      const durable = { stream: names.events, name: "worker", filters, ackPendingMax, ackWaitMs, pinned: !shared }
+      await ensureDurable(deployer.link, { ...durable, from: "start" })
     },
     storedSubjects: async () => {
       const subjects: string[] = []

@@ -1,6 +1,6 @@
-import type { Delivery, PartitionHandler } from "../../../src/bus/partition.js"
-import type { Receipt } from "../../../src/bus/receipt.js"
+import type { PartitionHandler } from "../../../src/bus/partition.js"
 import type { HandedOut, Puller, SimConsumer } from "./consumer.js"
+import { SimDelivery } from "./delivery.js"
 import type { Link } from "./link.js"
 
 /** A pull that the server holds lives so long. */
@@ -211,47 +211,5 @@ export class SimLane implements Puller {
     const elsewhere = seen.pin !== undefined && seen.pin !== this.#lastPin
     this.handler.onPassive?.(elsewhere)
     if (!elsewhere && seen.pending > 0) await this.link.ask(() => this.consumer.reset()).catch(() => this.lookSoon())
-  }
-}
-
-/** A message in a node's hands. */
-class SimDelivery implements Delivery {
-  readonly subject: string
-  readonly data: Uint8Array
-  readonly seq: number
-  readonly time: Date
-  #acked = false
-
-  constructor(
-    private readonly link: Link,
-    private readonly consumer: SimConsumer,
-    private readonly record: HandedOut["record"],
-  ) {
-    this.subject = record.subject
-    this.data = record.data
-    this.seq = record.seq
-    this.time = record.time
-  }
-
-  header(name: string): string | undefined {
-    return name.toLowerCase() === "nats-msg-id" ? this.record.id : undefined
-  }
-
-  headerNames(): Iterable<string> {
-    return this.record.id === undefined ? [] : ["Nats-Msg-Id"]
-  }
-
-  ack(): void {
-    if (this.#acked) return
-    this.#acked = true
-    this.link.say(() => this.consumer.ack(this.seq))
-  }
-
-  working(): void {
-    if (!this.#acked) this.link.say(() => this.consumer.working(this.seq))
-  }
-
-  receipt(): Receipt {
-    return this
   }
 }

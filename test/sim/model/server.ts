@@ -1,6 +1,9 @@
 import type { World } from "../world/world.js"
 import { SimConsumer, type SimConsumerOptions } from "./consumer.js"
+import { type SharedConsumerOptions, SimSharedConsumer } from "./shared-consumer.js"
 import { SimStream, type SimStreamOptions } from "./stream.js"
+
+type AnyConsumer = SimConsumer | SimSharedConsumer
 
 /** A link as the server knows it. */
 export interface Client {
@@ -12,7 +15,7 @@ export interface Client {
 export class SimServer {
   #up = true
   readonly #streams = new Map<string, SimStream>()
-  readonly #consumers = new Map<string, SimConsumer>()
+  readonly #consumers = new Map<string, AnyConsumer>()
   readonly #clients = new Set<Client>()
 
   constructor(readonly world: World) {}
@@ -21,7 +24,7 @@ export class SimServer {
     return this.#up
   }
 
-  get consumers(): IterableIterator<SimConsumer> {
+  get consumers(): IterableIterator<AnyConsumer> {
     return this.#consumers.values()
   }
 
@@ -43,14 +46,15 @@ export class SimServer {
     return consumer
   }
 
-  findConsumer(name: string): SimConsumer | undefined {
-    return this.#consumers.get(name)
+  addSharedConsumer(name: string, options: SharedConsumerOptions & { readonly stream: string }): SimSharedConsumer {
+    const consumer = new SimSharedConsumer(this.world, this.stream(options.stream), name, options)
+    this.#consumers.set(name, consumer)
+    return consumer
   }
 
-  consumer(name: string): SimConsumer {
-    const consumer = this.#consumers.get(name)
-    if (consumer === undefined) throw new Error(`The modelled server has no consumer ${name}`)
-    return consumer
+  /** The consumer of that name, if there is one. */
+  findConsumer(name: string): AnyConsumer | undefined {
+    return this.#consumers.get(name)
   }
 
   /** A message was stored: whoever waits for it is handed it. */

@@ -42,16 +42,22 @@ const CHAIN: readonly {
 /** How an agent is made. */
 export interface Shape {
   readonly stateful: boolean
+  /** `none`: any node handles any event. */
+  readonly ordering: "key" | "none"
   readonly partitions: 1 | 8
   /** So that sessions are read again and again. */
   readonly cold: boolean
 }
 
-function define({ name, on, emits }: (typeof CHAIN)[number], { stateful, partitions, cold }: Shape): AgentDefinition {
+function define(
+  { name, on, emits }: (typeof CHAIN)[number],
+  { stateful, ordering, partitions, cold }: Shape,
+): AgentDefinition {
   return defineAgent(name, {
     on,
     emits: [emits],
     partitions,
+    ordering,
     concurrency: 4,
     inflightMax: 20,
     stepTimeoutMs: 20_000,
@@ -91,7 +97,7 @@ export function outputOf(agent: AgentDefinition): AnyEventDefinition {
 }
 
 const full = RouteTable.from(
-  codeRoutes(CHAIN.map((link) => define(link, { stateful: false, partitions: 1, cold: false }))),
+  codeRoutes(CHAIN.map((link) => define(link, { stateful: false, ordering: "key", partitions: 1, cold: false }))),
 )
 const plain = withoutPredicates(full)
 

@@ -1,10 +1,11 @@
 import type { AgentDefinition } from "../../../src/agents/define-agent.js"
-import { inboxType } from "../../../src/agents/host.js"
+import { inboxType, SHARED_ACK_WAIT_MS } from "../../../src/agents/host.js"
 import type { HandlerPorts } from "../../../src/agents/ports.js"
 import { MeshNames } from "../../../src/bus/subjects.js"
 import type { SimConsumer } from "../model/consumer.js"
 import type { LinkOptions } from "../model/link.js"
 import { SimServer } from "../model/server.js"
+import type { SimSharedConsumer } from "../model/shared-consumer.js"
 import type { SimStream } from "../model/stream.js"
 import { storedSubject } from "../model/subject.js"
 import type { World } from "../world/world.js"
@@ -64,21 +65,22 @@ export class SimMesh {
   }
 
   /** One of the consumers of the agents: made when it is asked for, as a deployment would have made it. */
-  consumer(durable: string): SimConsumer {
+  consumer(durable: string): SimConsumer | SimSharedConsumer {
     const known = this.server.findConsumer(durable)
     if (known !== undefined) return known
     const [name = "", ...rest] = durable.split("=")
     const agent = this.agents.find((each) => each.name === name)
     if (agent === undefined) throw new Error(`The simulated mesh has no agent ${name}`)
     const inbox = rest[0] === "inbox"
-    const { partitions } = agent
-    const only = { partitions, partition: Number((inbox ? rest[1] : rest[0]) ?? 0) }
+    const { partitions, ordering, inflightMax } = agent
+    const only = ordering === "none" ? {} : { partitions, partition: Number((inbox ? rest[1] : rest[0]) ?? 0) }
     const patterns = inbox ? [inboxType(name)] : agent.triggers.map(({ pattern }) => pattern)
-    return this.server.addConsumer(durable, {
-      stream: this.names.events,
-      filters: patterns.map((pattern) => this.names.storedFilter(pattern, only)),
-      ackPendingMax: agent.inflightMax,
-    })
+    const filters = patterns.map((pattern) => this.names.storedFilter(pattern, only))
+    const stream = this.names.events
+    if (ordering === "none" && !inbox) {
+      return this.server.addSharedConsumer(durable, { stream, filters, ackWaitMs: SHARED_ACK_WAIT_MS })
+    }
+    return this.server.addConsumer(durable, { stream, filters, ackPendingMax: inbox ? 100 : inflightMax })
   }
 
   /** The settings say so: each node sees it a moment later. */

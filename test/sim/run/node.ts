@@ -3,7 +3,7 @@ import { DeadLetterWriter } from "../../../src/agents/dead-letters.js"
 import type { AgentDefinition } from "../../../src/agents/define-agent.js"
 import { memoryGuards } from "../../../src/agents/guards/memory.js"
 import { HandlerHost } from "../../../src/agents/handler-host.js"
-import { inboxType } from "../../../src/agents/host.js"
+import { inboxType, SHARED_ACK_WAIT_MS } from "../../../src/agents/host.js"
 import type { HandlerPorts } from "../../../src/agents/ports.js"
 import { routingOf } from "../../../src/agents/routes.js"
 import type { SuspensionPort, Timer } from "../../../src/agents/suspension.js"
@@ -12,6 +12,8 @@ import { noTelemetry } from "../../../src/telemetry/ports.js"
 import { SimLane } from "../model/lane.js"
 import { Link, type LinkOptions } from "../model/link.js"
 import { SimLog } from "../model/log.js"
+import { SimSharedConsumer } from "../model/shared-consumer.js"
+import { SimSharedLane } from "../model/shared-lane.js"
 import { Process } from "../world/process.js"
 import { TABLES } from "./agents.js"
 import { SimEvents } from "./events.js"
@@ -117,8 +119,13 @@ export class SimNode implements WakeTaker {
       },
       suspension: this.#suspension(),
       alone: new Alone(),
-      openLane: (durable, handler) => {
-        const lane = new SimLane(link, mesh.consumer(durable), handler)
+      openLane: (durable, handler, { batchMax, room }) => {
+        const consumer = mesh.consumer(durable)
+        if (consumer instanceof SimSharedConsumer) {
+          if (room === undefined) throw new Error(`The lane of ${durable} says nothing of its room`)
+          return new SimSharedLane(link, consumer, handler, { room, batchMax, ackWaitMs: SHARED_ACK_WAIT_MS })
+        }
+        const lane = new SimLane(link, consumer, handler)
         this.#lanes.push(lane)
         return lane
       },

@@ -87,7 +87,9 @@ export function scenarioOf(seed: string): Scenario {
 }
 
 function shapeOf(random: Random): Shape {
-  return { stateful: random.chance(0.8), partitions: random.chance(0.15) ? 8 : 1, cold: random.chance(0.3) }
+  const ordering = random.chance(0.2) ? "none" : "key"
+  const partitions = ordering === "key" && random.chance(0.15) ? 8 : 1
+  return { ordering, partitions, stateful: random.chance(0.8), cold: random.chance(0.3) }
 }
 
 function inputsOf(random: Random, spanMs: number): Input[] {
