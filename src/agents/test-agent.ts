@@ -4,7 +4,7 @@ import { MeshNames } from "../bus/subjects.js"
 import { MurmurError } from "../errors.js"
 import { RouteTable } from "../router/table.js"
 import { noTelemetry } from "../telemetry/ports.js"
-import { systemClock } from "./clock.js"
+import { systemClock, TIMER_MS_MAX } from "./clock.js"
 import { EmitGate } from "./context.js"
 import type { DeadReason } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
@@ -69,10 +69,11 @@ export interface AgentTest {
 export function testAgent(agent: AgentDefinition, options: { replay?: "always" } = {}): AgentTest {
   const bench = new Bench(agent, options.replay === "always")
   const before: EventDraft[] = []
-  const run = async (drafts: EventDraft[], quiet: boolean): Promise<AgentTestResult> => {
-    await bench.run(before.splice(0), false)
-    return bench.run(drafts, quiet)
-  }
+  const run = (drafts: EventDraft[], quiet: boolean): Promise<AgentTestResult> =>
+    awake(async () => {
+      await bench.run(before.splice(0), false)
+      return bench.run(drafts, quiet)
+    })
   const test: AgentTest = {
     given: (...drafts) => {
       before.push(...drafts)
@@ -80,14 +81,24 @@ export function testAgent(agent: AgentDefinition, options: { replay?: "always" }
     },
     when: (...drafts) => run(drafts, false),
     whenQuiet: (...drafts) => run(drafts, true),
-    whenTimePasses: () => bench.passTime(),
-    whenAnswered: (answer) => bench.answer(answer),
+    whenTimePasses: () => awake(() => bench.passTime()),
+    whenAnswered: (answer) => awake(() => bench.answer(answer)),
     state: async (key) => {
       await bench.run(before.splice(0), false)
       return bench.state(key)
     },
   }
   return test
+}
+
+/** The runtime's timers keep no process alive: a script that waits for a result would end before it. */
+async function awake<T>(work: () => Promise<T>): Promise<T> {
+  const alive = setInterval(() => {}, TIMER_MS_MAX)
+  try {
+    return await work()
+  } finally {
+    clearInterval(alive)
+  }
 }
 
 const names = new MeshNames("test")
