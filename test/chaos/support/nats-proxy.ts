@@ -41,6 +41,7 @@ export async function startNatsProxy(serverPort: number, by?: Judge): Promise<Na
   const breakAll = (): number => {
     const broken = pairs.size
     for (const pair of pairs) pair.break()
+    pairs.clear() // each is told of its end only later
     return broken
   }
   return {
