@@ -7,6 +7,8 @@ export interface Asker {
   readonly name: string
   /** Whether its requests still wait on the server, and it has room. */
   readonly asking: boolean
+  /** One of its requests has run out. */
+  expired(): void
   /** A message, by way of the network. @param count how often it was handed out, this time included */
   hand(record: SimRecord, count: number): void
 }
@@ -103,6 +105,7 @@ export class SimSharedConsumer {
   #takeRequest(): Asker | undefined {
     for (let asker = this.#requests.shift(); asker !== undefined; asker = this.#requests.shift()) {
       if (asker.asking) return asker
+      asker.expired()
     }
     return undefined
   }

@@ -46,7 +46,7 @@ export class SimSharedLane implements Asker {
 
   get asking(): boolean {
     if (!this.#started || !this.link.connected || !this.link.process.alive) return false
-    if (this.link.heard) return this.options.room.free() > 0 || this.#releaseRequest()
+    if (this.link.heard) return this.options.room.free() > 0 // one that is not made again runs out soon
     return this.#silentSince !== undefined && this.#now - this.#silentSince < PULL_EXPIRES_MS
   }
 
@@ -65,9 +65,9 @@ export class SimSharedLane implements Asker {
 
   async release(): Promise<void> {}
 
-  /** For tests: the real one does so after a fault. */
-  restart(): void {
-    this.#away()
+  expired(): void {
+    this.#asked = Math.max(0, this.#asked - 1)
+    this.link.process.enter(() => this.#ask())
   }
 
   /** From the server. */
@@ -83,12 +83,6 @@ export class SimSharedLane implements Asker {
 
   get #now(): number {
     return this.link.process.world.now
-  }
-
-  /** It has no room any more: the request runs out, and is not made again. */
-  #releaseRequest(): boolean {
-    this.#asked = Math.max(0, this.#asked - 1)
-    return false
   }
 
   #ask(): void {
