@@ -195,10 +195,13 @@ export class Effects {
     }
   }
 
-  /** A handler that has something else to do besides waiting begins it in the same turn. */
+  /**
+   * A handler that has something else to do besides waiting begins it in the same turn. A delay and no timer: it keeps
+   * the process alive, which may have nothing else to do.
+   */
   #suspendWhenIdle(): void {
     if (this.#waiting === 0 || this.#running > 0) return
-    this.ports.clock.after(0, () => {
+    void this.ports.clock.delay(0).then(() => {
       if (this.#running === 0) this.scope.onSuspended()
     })
   }
