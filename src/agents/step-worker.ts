@@ -14,7 +14,8 @@ import type { HandlerPorts } from "./ports.js"
 import type { Quarantine } from "./quarantine.js"
 import { judge } from "./retry.js"
 import type { Revival } from "./revival.js"
-import type { Outcome, StepInput, StepRunner } from "./step.js"
+import type { StepRunner } from "./step.js"
+import type { Outcome, StepInput } from "./step-ports.js"
 import type { Resume } from "./suspension.js"
 
 /** One event that an agent is to handle, or what lets a suspended step go on. */

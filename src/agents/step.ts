@@ -1,75 +1,21 @@
-import { type SealedEvent, seal } from "../bus/encode.js"
-import type { MurmurEvent, TraceContext } from "../bus/event.js"
-import { derivedId } from "../bus/ids.js"
+import type { MurmurEvent } from "../bus/event.js"
 import { ensureError, errorCode, RetryableError } from "../errors.js"
-import type { Attributes, Log, Span, Telemetry } from "../telemetry/ports.js"
+import type { Attributes, Log, Span } from "../telemetry/ports.js"
 import { timeText } from "./clock.js"
-import { EmitGate, type StepContext } from "./context.js"
 import { crashPoint } from "./crash-points.js"
-import type { Attempt } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
-import { type EffectPorts, Effects } from "./effects.js"
 import { giveWay, isTakenOver, type OtherRun } from "./give-way.js"
 import { GuardTripped } from "./guards/guard-tripped.js"
-import type { StepGuards } from "./guards/guards.js"
 import { type AgentStats, agentLog } from "./host.js"
-import type { PreviousAttempt } from "./journal/attempts.js"
-import type { Journal } from "./journal/journal.js"
 import { Outputs } from "./outputs.js"
-import type { EventPort } from "./ports.js"
 import { publishMissing } from "./publish-missing.js"
 import { changesBetween } from "./sessions/changes.js"
 import type { CommitRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
-import { Step, type StepEnd } from "./step-context.js"
-import { ToolCalls } from "./tools/tool-calls.js"
-
-/** Where the sessions of an agent with state are. */
-export interface Sessions {
-  load(key: string | undefined): Promise<Session>
-  commit(session: Session, record: CommitRecord): Promise<"stored" | "conflict">
-  /** The commit that an event caused, if the log still has it. */
-  findCommit(session: Session, causeId: string): Promise<CommitRecord | undefined>
-  /** Forgets what is in memory: another writer was there, or may have been. */
-  forget(key: string | undefined): void
-}
-
-/** The part of a node that a step needs. */
-export interface StepPorts extends EffectPorts {
-  readonly telemetry: Telemetry
-  readonly names: { readonly mesh: string }
-  readonly events: Pick<EventPort, "store" | "ids">
-  /** Only for agents with state. */
-  readonly sessions: Sessions | undefined
-  readonly guards: StepGuards
-  readonly nodeId: string
-  /** Waits without holding one of the agent's places. */
-  pause(wait: Promise<unknown>): Promise<unknown>
-  /** Takes secrets out of what is written down of errors. */
-  redact(text: string): string
-}
-
-/** One event for one step. */
-export interface StepInput {
-  readonly event: MurmurEvent
-  /** When the server stored the event. */
-  readonly storedAtMs: number
-  /** Whether it came in stream order. What was sent to the agent alone did not. */
-  readonly ordered: boolean
-  /** Whether a process died that may have been in this step: then it is noted what is begun. */
-  readonly careful: boolean
-  /** The step's journal, once somebody has opened it: one for all attempts of this process. */
-  journal: Promise<Journal> | undefined
-  /** How the attempt before went, if there was one. */
-  previousAttempt: PreviousAttempt | undefined
-  /** Whether the guards have let it in: they are asked once, however often it is tried or suspended. */
-  admitted: boolean
-}
-
-/** How one attempt ended. */
-export type Outcome =
-  | { readonly ok: true; readonly end: "done" | "suspended" }
-  | { readonly ok: false; readonly error: Error; readonly attempt: Attempt }
+import type { Step, StepEnd } from "./step-context.js"
+import { StepMaker } from "./step-maker.js"
+import { journalOf, StepNotes } from "./step-notes.js"
+import type { Outcome, Run, Sessions, StepInput, StepPorts } from "./step-ports.js"
 
 type Ok = Outcome & { ok: true }
 
@@ -80,23 +26,14 @@ const CONFLICTS_MAX = 10
 const SHARED_CONFLICTS_MAX = 1_000
 const PUBLISH_RETRY_MS_MAX = 30_000
 
-/** What one attempt is made with. */
-interface Run {
-  readonly input: StepInput
-  readonly attempt: number
-  readonly span: Span | undefined
-  readonly stopping: AbortSignal
-}
-
 /**
  * Runs single attempts of a handler agent's steps: handler, then outputs. An attempt that resolves has its outputs
  * stored; it never rejects.
  */
 export class StepRunner {
-  readonly #gate: EmitGate
+  readonly #make: StepMaker
+  readonly #notes: StepNotes
   readonly #outputs: Outputs
-  readonly #handle: (event: MurmurEvent, ctx: StepContext) => Promise<void> | void
-  readonly #spanName: string
   readonly #log: Log
   /** Made once: a step has no time to make labels. */
   readonly #labels: { readonly ok: Attributes; readonly error: Attributes }
@@ -106,11 +43,10 @@ export class StepRunner {
     private readonly ports: StepPorts,
     stats: AgentStats,
   ) {
-    this.#gate = new EmitGate(agent.name, agent.emits)
-    this.#outputs = new Outputs(agent.name, ports, stats)
-    this.#handle = agent.behaviour.handle
-    this.#spanName = `process ${agent.name}`
     this.#log = agentLog(ports.telemetry.log, agent.name)
+    this.#make = new StepMaker(agent, ports, this.#log)
+    this.#notes = new StepNotes(ports, this.#log)
+    this.#outputs = new Outputs(agent.name, ports, stats)
     this.#labels = { ok: { agent: agent.name, outcome: "ok" }, error: { agent: agent.name, outcome: "error" } }
   }
 
@@ -118,20 +54,20 @@ export class StepRunner {
   async attempt(input: StepInput, attempt: number, stopping: AbortSignal): Promise<Outcome> {
     const { clock, telemetry } = this.ports
     const began = clock.now()
-    const span = telemetry.tracing.enabled ? this.#span(input.event, attempt) : undefined
+    const span = telemetry.tracing.enabled ? this.#make.span(input.event, attempt) : undefined
     const run: Run = { input, attempt, span, stopping }
     let outcome: Outcome | undefined
     while (outcome === undefined) {
       try {
-        if (input.careful) await (await this.#journalOf(run)).begin(attempt, this.ports.nodeId)
+        if (input.careful) await (await journalOf(run, this.ports)).begin(attempt, this.ports.nodeId)
         const ended = await this.#once(run)
-        if (ended.end === "done" && input.journal !== undefined) await this.#close(await input.journal)
-        if (ended.end === "suspended") await this.#noteSuspended(run)
+        if (ended.end === "done" && input.journal !== undefined) await this.#notes.close(await input.journal)
+        if (ended.end === "suspended") await this.#notes.suspended(run)
         outcome = ended
       } catch (thrown) {
         if (isTakenOver(thrown) && (await this.#gaveWay(run))) continue // nobody's failure
         const failed = this.#failed(thrown, began, span)
-        if (!(thrown instanceof GuardTripped)) await this.#noteEnd(run, failed.attempt)
+        if (!(thrown instanceof GuardTripped)) await this.#notes.ended(run, failed.attempt)
         outcome = failed
       }
     }
@@ -147,15 +83,6 @@ export class StepRunner {
   #once(run: Run): Promise<Ok> | Ok {
     const { sessions } = this.ports
     return sessions === undefined ? this.#stateless(run) : this.#stateful(sessions, run)
-  }
-
-  /** The step's journal; one for all attempts, so that a call that outlives its attempt is no other writer. */
-  #journalOf({ input, attempt }: Run): Promise<Journal> {
-    input.journal ??= this.ports.openJournal(input.event.id)
-    return input.journal.then((journal) => {
-      journal.attempt = attempt
-      return journal
-    })
   }
 
   /** Waits for the other node in this step. @returns whether to look again: not when this node stops */
@@ -194,8 +121,8 @@ export class StepRunner {
   }
 
   #runStateless(run: Run): Promise<Ok> | Ok {
-    const step = this.#step(run)
-    const running = this.#begin(step, run)
+    const step = this.#make.step(run)
+    const running = this.#make.begin(step, run)
     if (running !== undefined) return step.within(running).then((end) => this.#publishEnd(step, end, run.input))
     return step.outputs.length > 0 ? this.#publishEnd(step, "returned", run.input) : DONE
   }
@@ -229,8 +156,8 @@ export class StepRunner {
       }
       const admission = this.#admission(input) // not before: what is committed is in effect, whatever its tree has used
       if (admission !== undefined) await admission
-      const step = this.#step(run, session)
-      const running = this.#begin(step, run)
+      const step = this.#make.step(run, session)
+      const running = this.#make.begin(step, run)
       if (running !== undefined && (await step.within(running)) === "suspended") return SUSPENDED
       step.mustBeOurs()
       const entries = step.effects?.entries ?? []
@@ -291,47 +218,6 @@ export class StepRunner {
     }
   }
 
-  /** A wait that is new tells by itself that the attempt is over; before an old one it has to be said. */
-  async #noteSuspended({ input, attempt, span }: Run): Promise<void> {
-    span?.set({ "murmur.suspended": true })
-    const journal = await input.journal
-    if (journal?.attempts.open !== true) return
-    await journal.end({ attempt, outcome: "suspended" }).catch((thrown) => {
-      this.#log.warn({ journal: journal.subject, error: ensureError(thrown) }, "cannot note that a step waits")
-    })
-  }
-
-  /** A step that is done waits for nothing any more. What is left when this fails is a wait that is answered in vain. */
-  async #close(journal: Journal): Promise<void> {
-    await journal.close().catch((thrown) => {
-      this.#log.warn({ journal: journal.subject, error: ensureError(thrown) }, "cannot close the journal of a step")
-    })
-  }
-
-  /**
-   * Writes down how an attempt ended, so that whoever tries next knows: also on another node. One that was stopped only
-   * when it has done something; and a journal that cannot be written holds nothing up.
-   */
-  async #noteEnd(run: Run, { code, message, durationMs }: Attempt): Promise<void> {
-    const { input, attempt, stopping } = run
-    const stopped = stopping.aborted
-    if (stopped && input.journal === undefined) return
-    const error = { code, message: this.ports.redact(message) }
-    const outcome = stopped ? "stopped" : "failed"
-    input.previousAttempt = { attempt, ended: outcome, at: timeText(this.ports.clock.now()), error, calls: [] }
-    const noted = this.#journalOf(run).then(async (journal) => {
-      await journal.end({ attempt, outcome, durationMs, error })
-      input.previousAttempt = journal.attempts.last // with the calls that it made
-    })
-    const aborted = new Promise<void>((resolve) => {
-      if (!stopped) stopping.addEventListener("abort", () => resolve(), { once: true })
-    })
-    await Promise.race([noted, aborted]).catch((thrown) => {
-      if (isTakenOver(thrown)) input.journal = undefined
-      this.#log.debug({ event: input.event.id, error: ensureError(thrown) }, "cannot note how an attempt ended")
-    })
-  }
-
   #commitRecord(
     { event, ordered, storedAtMs }: StepInput,
     attempt: number,
@@ -347,66 +233,6 @@ export class StepRunner {
       stateVersion: this.agent.state?.version ?? 0,
       snapshot: session.snapshotSeq,
       at: timeText(this.ports.clock.now()),
-    }
-  }
-
-  #span(event: MurmurEvent, attempt: number): Span {
-    const attributes = this.#attributes(event, attempt)
-    return this.ports.telemetry.tracing.start(this.#spanName, { kind: "consumer", parent: event.trace, attributes })
-  }
-
-  #step(run: Run, session?: Session): Step {
-    const { input, attempt, span, stopping } = run
-    const { event, storedAtMs, careful } = input
-    const { agent, ports } = this
-    const trace = span === undefined ? event.trace : span.context
-    return new Step({
-      ...{ event, storedAtMs, attempt, stopping, definition: agent, log: this.#log, clock: ports.clock },
-      previousAttempt: input.previousAttempt,
-      seal: (draft, position) => this.#output(this.#gate.check(draft), event, position, trace),
-      makeEffects: (onSuspended) =>
-        new Effects(
-          { agent: agent.name, event, storedAtMs, careful, state: agent.state, session, onSuspended },
-          { ...ports, openJournal: () => this.#journalOf(run) },
-        ),
-      makeTools: (step, effects) =>
-        new ToolCalls({ agent: agent.name, event, careful, trace, signal: () => step.signal }, effects, ports),
-    })
-  }
-
-  /** Calls the handler. @returns a promise only where the handler does */
-  #begin(step: Step, { input: { event }, span }: Run): Promise<void> | undefined {
-    let running: Promise<void> | undefined
-    try {
-      running =
-        (span === undefined ? this.#handle(event, step) : span.run(() => this.#handle(event, step))) ?? undefined
-    } finally {
-      if (running === undefined) step.end()
-    }
-    return running
-  }
-
-  #output(
-    draft: Parameters<typeof seal>[0],
-    cause: MurmurEvent,
-    position: number,
-    trace: TraceContext | undefined,
-  ): SealedEvent {
-    const id = derivedId(this.agent.name, cause.key ?? "", cause.id, position)
-    return seal(draft, { mesh: this.ports.names.mesh, producer: this.agent.name, cause, trace }, id)
-  }
-
-  #attributes(event: MurmurEvent, attempt: number): Record<string, string | number | undefined> {
-    return {
-      "messaging.system": "nats",
-      "messaging.operation.type": "process",
-      "messaging.message.id": event.id,
-      "messaging.message.conversation_id": event.correlationid,
-      "murmur.agent": this.agent.name,
-      "murmur.event.type": event.type,
-      "murmur.event.key": event.key,
-      "murmur.hops": event.hops,
-      "murmur.attempt": attempt,
     }
   }
 

@@ -1,0 +1,65 @@
+import type { MurmurEvent } from "../bus/event.js"
+import type { Span, Telemetry } from "../telemetry/ports.js"
+import type { Attempt } from "./dead-letters.js"
+import type { EffectPorts } from "./effects.js"
+import type { StepGuards } from "./guards/guards.js"
+import type { PreviousAttempt } from "./journal/attempts.js"
+import type { Journal } from "./journal/journal.js"
+import type { EventPort } from "./ports.js"
+import type { CommitRecord } from "./sessions/record.js"
+import type { Session } from "./sessions/session.js"
+
+/** Where the sessions of an agent with state are. */
+export interface Sessions {
+  load(key: string | undefined): Promise<Session>
+  commit(session: Session, record: CommitRecord): Promise<"stored" | "conflict">
+  /** The commit that an event caused, if the log still has it. */
+  findCommit(session: Session, causeId: string): Promise<CommitRecord | undefined>
+  /** Forgets what is in memory: another writer was there, or may have been. */
+  forget(key: string | undefined): void
+}
+
+/** The part of a node that a step needs. */
+export interface StepPorts extends EffectPorts {
+  readonly telemetry: Telemetry
+  readonly names: { readonly mesh: string }
+  readonly events: Pick<EventPort, "store" | "ids">
+  /** Only for agents with state. */
+  readonly sessions: Sessions | undefined
+  readonly guards: StepGuards
+  readonly nodeId: string
+  /** Waits without holding one of the agent's places. */
+  pause(wait: Promise<unknown>): Promise<unknown>
+  /** Takes secrets out of what is written down of errors. */
+  redact(text: string): string
+}
+
+/** One event for one step. */
+export interface StepInput {
+  readonly event: MurmurEvent
+  /** When the server stored the event. */
+  readonly storedAtMs: number
+  /** Whether it came in stream order. What was sent to the agent alone did not. */
+  readonly ordered: boolean
+  /** Whether a process died that may have been in this step: then it is noted what is begun. */
+  readonly careful: boolean
+  /** The step's journal, once somebody has opened it: one for all attempts of this process. */
+  journal: Promise<Journal> | undefined
+  /** How the attempt before went, if there was one. */
+  previousAttempt: PreviousAttempt | undefined
+  /** Whether the guards have let it in: they are asked once, however often it is tried or suspended. */
+  admitted: boolean
+}
+
+/** How one attempt ended. */
+export type Outcome =
+  | { readonly ok: true; readonly end: "done" | "suspended" }
+  | { readonly ok: false; readonly error: Error; readonly attempt: Attempt }
+
+/** What one attempt is made with. */
+export interface Run {
+  readonly input: StepInput
+  readonly attempt: number
+  readonly span: Span | undefined
+  readonly stopping: AbortSignal
+}
