@@ -25,15 +25,11 @@ import { agentRecord, recordInCatalogue, sourceRecord } from "./catalogue.js"
 import { deployConsumers } from "./deploy.js"
 import { drainKey, drainMeaning } from "./drain-wish.js"
 import { amountOf, type NodeGuards, openGuards } from "./guards.js"
+import { agentCheck, checkNames, type Hosted, presentAgent, type ReadinessCheck } from "./hosted.js"
+import { followSettings, type Setting } from "./settings-follow.js"
 import { SourceHost } from "./source-host.js"
 import { Suspensions } from "./suspensions.js"
 import { VERSION } from "./version.js"
-
-/** What a node hosts. */
-export interface Hosted {
-  readonly agents: readonly AgentDefinition[]
-  readonly sources: readonly SourceDefinition[]
-}
 
 export interface NodeOptions extends Hosted {
   readonly bus: Bus
@@ -46,16 +42,8 @@ export interface NodeOptions extends Hosted {
   readonly retention?: RetentionOptions
 }
 
-/** How one check of {@link MurmurNode.readiness} went. */
-export interface ReadinessCheck {
-  readonly name: string
-  readonly ok: boolean
-  readonly detail: string
-}
-
 const PRESENCE_EVERY_MS = PRESENCE_TTL_MS / 5
 const GRACE_MS = 25_000
-const SETTINGS_RETRY_MS = 500
 
 /**
  * A node: a process that hosts agents and sources of one mesh. The composition root of bus, router, agents and sources;
@@ -122,7 +110,10 @@ export class MurmurNode {
       log: options.telemetry.log,
     })
     node.#plainTable = withoutPredicates(routes.live.table)
-    await node.#followSettings()
+    await followSettings(buckets.settings, (change) => node.#applySetting(change), {
+      signal: node.#stopping.signal,
+      log: options.telemetry.log,
+    })
     for (const agent of options.agents) await node.#addAgent(agent)
     for (const source of options.sources) await node.#addSource(source)
     await node.#announce()
@@ -282,29 +273,7 @@ export class MurmurNode {
     }
   }
 
-  async #followSettings(): Promise<void> {
-    await new Promise<void>((synced) => {
-      void this.#watchSettings(synced)
-    })
-  }
-
-  async #watchSettings(synced: () => void): Promise<void> {
-    const { signal } = this.#stopping
-    while (!signal.aborted) {
-      try {
-        for await (const change of this.buckets.settings.watch({ signal })) {
-          if ("synced" in change) synced()
-          else this.#applySetting(change)
-        }
-      } catch (error) {
-        this.#log.warn({ error: ensureError(error) }, "lost sight of the settings; trying again")
-      }
-      await delay(SETTINGS_RETRY_MS, undefined, { signal }).catch(() => {}) // without it a closed connection would spin
-    }
-    synced()
-  }
-
-  #applySetting(change: { readonly key: string; readonly value: unknown }): void {
+  #applySetting(change: Setting): void {
     const { key, value } = change
     const [kind, agent = ""] = key.split(".")
     if (kind === "pause") {
@@ -371,43 +340,8 @@ export class MurmurNode {
       http: this.#http,
       draining: this.#draining,
       routesRevision: this.routes.live.revision,
-      agents: this.hosts.map((host) => ({
-        name: host.agent.name,
-        state: this.#paused.has(host.agent.name) ? "paused" : host.quarantined ? "quarantined" : "running",
-        active: host.active,
-        blocked: host.blocked ?? null,
-        steps: host.stats.steps,
-        failures: host.stats.failures,
-        retries: host.stats.retries,
-        deadLetters: host.stats.deadLetters,
-        lateDropped: host.stats.lateDropped,
-        sessions: host.sessions,
-        inflight: host.inflight,
-      })),
+      agents: this.hosts.map((host) => presentAgent(host, this.#paused.has(host.agent.name))),
       sources: this.sources.map(({ source, state }) => ({ name: source.name, state })),
     }
-  }
-}
-
-function agentCheck({ agent, blocked, quarantined }: AgentHost): ReadinessCheck {
-  const against = blocked !== undefined ? `blocked: ${blocked}` : quarantined ? "quarantined" : undefined
-  return { name: `agent ${agent.name}`, ok: against === undefined, detail: against ?? "runs" }
-}
-
-/** @throws MurmurError `NODE_TWICE` */
-function checkNames({ agents, sources }: Hosted): void {
-  const seen = new Map<string, string>()
-  for (const [kind, { name }] of [
-    ...agents.map((agent) => ["agent", agent] as const),
-    ...sources.map((source) => ["source", source] as const),
-  ]) {
-    const other = seen.get(name)
-    if (other !== undefined) {
-      throw new MurmurError(
-        `Cannot host two of one name: "${name}" is ${other === kind ? `the name of two ${kind}s` : `an ${other} and a ${kind}`}. A name is the producer of events, so it stands for one of them`,
-        { code: "NODE_TWICE", details: { name } },
-      )
-    }
-    seen.set(name, kind)
   }
 }

@@ -1,6 +1,7 @@
 import { type Bus, openBus } from "../../src/bus/bus.js"
 import type { MurmurEvent } from "../../src/bus/event.js"
-import { type Hosted, MurmurNode } from "../../src/node/node.js"
+import type { Hosted } from "../../src/node/hosted.js"
+import { MurmurNode } from "../../src/node/node.js"
 import { noTelemetry, type Telemetry } from "../../src/telemetry/ports.js"
 import { startTestServer, type TestServer } from "./nats-server.js"
 
