@@ -31,6 +31,8 @@ export class SimLane implements Puller {
   #silentSince: number | undefined
   #lastPin: number | undefined
   #looking = false
+  /** Something has changed since it began to look. */
+  #lookAgain = false
 
   constructor(
     private readonly link: Link,
@@ -197,6 +199,7 @@ export class SimLane implements Puller {
    * has changed, since there is nothing to be seen otherwise.
    */
   lookSoon(): void {
+    this.#lookAgain = this.#looking
     if (this.#looking || !this.#started || this.#tenure !== undefined) return
     this.#looking = true
     const { process } = this.link
@@ -206,7 +209,7 @@ export class SimLane implements Puller {
   async #look(): Promise<void> {
     const seen = await this.link.ask(() => ({ pin: this.consumer.pin, pending: this.consumer.pending })).catch(() => {})
     this.#looking = false
-    if (seen === undefined) this.lookSoon()
+    if (seen === undefined || this.#lookAgain) this.lookSoon()
     if (seen === undefined || !this.#started || this.#tenure !== undefined) return
     const elsewhere = seen.pin !== undefined && seen.pin !== this.#lastPin
     this.handler.onPassive?.(elsewhere)

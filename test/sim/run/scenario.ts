@@ -56,8 +56,8 @@ export interface Scenario {
 type Kind = Fault["kind"]
 
 const KINDS: readonly Kind[] = ["crash", "crash-at-entry", "restart", "pause", "stall", "break", "server-crash"]
-/** After these a node may work on while another one has taken over. */
-const MAKE_ZOMBIES: readonly Kind[] = ["pause", "stall", "break", "server-crash"]
+/** After these a node may work on while another one has taken over: also one that has no time left to stop in order. */
+const MAKE_ZOMBIES: readonly Kind[] = ["restart", "pause", "stall", "break", "server-crash"]
 const DEDUP_WINDOW_MS = 3_000
 
 /** The scenario of a seed. */
