@@ -71,6 +71,8 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   readonly #log: Log
   #endHeartbeat: (() => void) | undefined
   #inboxOpen = false
+  /** Partitions that are this node's, also while it is still preparing itself for them. */
+  readonly #held = new Set<number>()
   #started = false
 
   constructor(
@@ -181,7 +183,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   openInbox(): void {
     this.#inboxOpen = true
     this.#startFreeInboxes()
-    for (const { port, partition } of this.#events) if (port.owned) this.#inboxes[partition]?.port.start()
+    for (const partition of this.#held) this.#inboxes[partition]?.port.start()
   }
 
   #startFreeInboxes(): void {
@@ -231,6 +233,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   /** A partition is this node's. */
   async onOwned(feed: Feed<Task>): Promise<Caution> {
     if (feed.kind !== "ordered") return { died: INBOX_BATCH_MAX, through: 0 } // few, and each step is looked up anyway
+    this.#held.add(feed.partition)
     if (this.#inboxOpen) this.#inboxes[feed.partition]?.port.start()
     const before = await this.#marks[feed.partition]?.begin()
     return { died: before?.died === true ? this.agent.inflightMax : 0, through: before?.through ?? 0 }
@@ -241,6 +244,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     const { ledger } = feed
     if (feed.kind !== "inbox") this.#sessions?.forgetAll() // the next owner will write them
     if (feed.kind === "ordered") {
+      this.#held.delete(feed.partition)
       void this.#inboxes[feed.partition]?.port.stop()
     }
     this.#mailbox.withdraw(
