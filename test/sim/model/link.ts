@@ -18,10 +18,13 @@ interface Publish {
   readonly resolve: (value: unknown) => void
   readonly reject: (error: Error) => void
   settled: boolean
+  /** How often it was sent. */
+  attempts: number
 }
 
-/** An unanswered publish is sent again after so long. */
+/** An unanswered publish is sent again after so long, and then after twice as long. */
 const RESEND_MS = 3_000
+const RESEND_MS_MAX = 30_000
 const RECONNECT_MS = [50, 600] as const
 
 /**
@@ -91,7 +94,13 @@ export class Link implements Client {
   /** Something that is sent until the server answers, over breaks of the connection. */
   publish<T>(effect: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const publish: Publish = { effect, resolve: resolve as (value: unknown) => void, reject, settled: false }
+      const publish: Publish = {
+        effect,
+        resolve: resolve as (value: unknown) => void,
+        reject,
+        settled: false,
+        attempts: 0,
+      }
       this.#unanswered.add(publish)
       if (this.connected) this.#transmit(publish)
     })
@@ -206,8 +215,10 @@ export class Link implements Client {
 
   #transmit(publish: Publish): void {
     const answerLost = this.#random.chance(this.options.answerLoss ?? 0)
-    if (answerLost || this.#stalledUntil - this.#now > RESEND_MS) {
-      this.process.clock.after(RESEND_MS, () => {
+    const resendMs = Math.min(RESEND_MS_MAX, RESEND_MS * 2 ** publish.attempts)
+    publish.attempts += 1
+    if (answerLost || this.#stalledUntil - this.#now > resendMs) {
+      this.process.clock.after(resendMs, () => {
         if (!publish.settled && this.connected) this.#transmit(publish)
       })
     }
