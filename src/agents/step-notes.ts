@@ -42,11 +42,13 @@ export class StepNotes {
   /**
    * Writes down how an attempt ended, so that whoever tries next knows: also on another node. One that was stopped only
    * when it has done something; and a journal that cannot be written holds nothing up.
+   *
+   * @returns whether another node runs the step: then it is for that one to say how it ended
    */
-  async ended(run: Run, { code, message, durationMs }: Attempt): Promise<void> {
+  async ended(run: Run, { code, message, durationMs }: Attempt): Promise<boolean> {
     const { input, attempt, stopping } = run
     const stopped = stopping.aborted
-    if (stopped && input.journal === undefined) return
+    if (stopped && input.journal === undefined) return false
     const error = { code, message: this.ports.redact(message) }
     const outcome = stopped ? "stopped" : "failed"
     input.previousAttempt = { attempt, ended: outcome, at: timeText(this.ports.clock.now()), error, calls: [] }
@@ -57,9 +59,12 @@ export class StepNotes {
     const aborted = new Promise<void>((resolve) => {
       if (!stopped) stopping.addEventListener("abort", () => resolve(), { once: true })
     })
-    await Promise.race([noted, aborted]).catch((thrown) => {
-      if (isTakenOver(thrown)) input.journal = undefined
+    try {
+      await Promise.race([noted, aborted])
+      return false
+    } catch (thrown) {
       this.log.debug({ event: input.event.id, error: ensureError(thrown) }, "cannot note how an attempt ended")
-    })
+      return isTakenOver(thrown)
+    }
   }
 }

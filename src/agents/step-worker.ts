@@ -69,7 +69,7 @@ export class StepWorker {
     const past = prepared.journal === undefined ? undefined : (await prepared.journal).attempts
     const attempts = past?.all.map(pastAttempt) ?? []
     const spent = past?.spent ?? 0
-    if (past !== undefined && spent >= this.agent.retry.attempts) {
+    if (past !== undefined && spent >= this.agent.retry.attempts && !(await this.#isCommitted(prepared))) {
       return this.#giveUp(prepared, past.deaths > 0 ? "died" : "failed", exhausted(this.agent.name, past), attempts)
     }
     return this.#try(work, prepared, spent, attempts)
@@ -89,13 +89,22 @@ export class StepWorker {
       attempts.push(outcome.attempt)
       if (!(outcome.error instanceof GuardTripped)) this.#noteFailure(input, outcome.attempt)
       const verdict = judge(outcome.error, attempt, this.agent.retry, ports.random())
-      if (verdict.next === "dead") return this.#giveUp(input, verdict.reason, outcome.error, attempts)
+      if (verdict.next === "dead") {
+        if (work.lost) return "lost" // it is for the new owner to give it up
+        if (await this.#isCommitted(input)) continue // by another node, while this one stood still
+        return this.#giveUp(input, verdict.reason, outcome.error, attempts)
+      }
       this.#noteRetry(input, outcome.error, attempt, verdict.delayMs)
       await this.parts.pause(ports.clock.delay(verdict.delayMs, stopping))
       if (quarantine.left) return "left" // whoever takes over tries it
       if (work.lost) return "lost"
     }
     return "left"
+  }
+
+  /** Nothing that is committed is given up: it is in effect. A session that cannot be read holds up no dead letter. */
+  #isCommitted(input: StepInput): Promise<boolean> {
+    return this.parts.steps.committed(input).catch(() => false)
   }
 
   /** A step that a process died in runs when no other such step does: if it dies again, it is known of which. */

@@ -67,7 +67,8 @@ export class StepRunner {
       } catch (thrown) {
         if (isTakenOver(thrown) && (await this.#gaveWay(run))) continue // nobody's failure
         const failed = this.#failed(thrown, began, span)
-        if (!(thrown instanceof GuardTripped)) await this.#notes.ended(run, failed.attempt)
+        const taken = !(thrown instanceof GuardTripped) && (await this.#notes.ended(run, failed.attempt))
+        if (taken && (await this.#gaveWay(run))) continue
         outcome = failed
       }
     }
@@ -93,15 +94,18 @@ export class StepRunner {
   }
 
   #otherRun(input: StepInput): OtherRun {
-    const { sessions, openJournal } = this.ports
     return {
-      answers: async () => (await openJournal(input.event.id)).size,
-      committed: async () => {
-        if (sessions === undefined) return false
-        sessions.forget(input.event.key)
-        return isCommitted(await sessions.load(input.event.key), input)
-      },
+      answers: async () => (await this.ports.openJournal(input.event.id)).size,
+      committed: () => this.committed(input),
     }
+  }
+
+  /** Whether the step is committed, by the log as it is now: another node may have done it. */
+  async committed(input: StepInput): Promise<boolean> {
+    const { sessions } = this.ports
+    if (sessions === undefined) return false
+    sessions.forget(input.event.key)
+    return isCommitted(await sessions.load(input.event.key), input)
   }
 
   /** Without state there is nothing to commit: outputs have derived ids, journaled calls are answered from the journal. */
