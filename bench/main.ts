@@ -14,7 +14,7 @@ import { measureRecovery } from "./measures/recovery.js"
 import { measureRoutes } from "./measures/routes.js"
 import { type Calls, measureCalls, measureState } from "./measures/state.js"
 import { measureThroughput, type Throughput } from "./measures/throughput.js"
-import { VARIANTS } from "./measures/variants.js"
+import { RATIOS, VARIANTS } from "./measures/variants.js"
 import { aimsOf } from "./report/aims.js"
 import { renderMarkdown } from "./report/markdown.js"
 import type { Results, Sync } from "./report/results.js"
@@ -63,12 +63,6 @@ interface BothSyncs {
   readonly state: Throughput | undefined
   readonly calls: Calls | undefined
 }
-
-const RATIOS = [
-  ["c", "a"],
-  ["c", "b"],
-  ["d", "a"],
-] as const
 
 async function measureBothSyncs(
   wanted: BenchOptions,

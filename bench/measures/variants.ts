@@ -3,6 +3,12 @@ import { type Child, startChild } from "../support/child.js"
 
 /** The four ways to do one job. */
 export const VARIANTS = ["a", "b", "c", "d"] as const
+/** Which of their rates are compared. */
+export const RATIOS = [
+  ["c", "a"],
+  ["c", "b"],
+  ["d", "a"],
+] as const
 /** The two ways to do it in sessions. */
 export const STATE_VARIANTS = ["e", "f"] as const
 /** The two ways to do it in steps of several journaled calls. */
