@@ -1,8 +1,11 @@
 import { describe, test } from "vitest"
 import { startTestServer } from "../support/nats-server.js"
-import { EVENTS, LANES, LOGS, SHARED } from "./contract/contract.js"
+import { EVENTS } from "./contract/events.js"
+import { LANES } from "./contract/lanes.js"
+import { LOGS } from "./contract/logs.js"
 import { onModel } from "./contract/model-rig.js"
 import { onServer } from "./contract/server-rig.js"
+import { SHARED } from "./contract/shared.js"
 
 /**
  * The simulator is worth as much as its model of the server. So what it says of logs, events and consumers is said once,
