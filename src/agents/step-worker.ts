@@ -138,8 +138,9 @@ export class StepWorker {
   }
 
   /** An event that may have been tried before. */
-  async #recall({ event, ordered, storedAtMs, past }: Work): Promise<StepInput> {
+  async #recall({ event, ordered, inbox, storedAtMs, past }: Work): Promise<StepInput | Fate> {
     const journal = await this.parts.openJournal(event.id)
+    if (journal.givenUp && !inbox) return "done" // its letter is stored, and was not sent back
     // one that was given up is noted to be tried again: what it waited for counts again
     const input = inputOf(event, { ordered, storedAtMs, careful: past === "died" || journal.givenUp })
     return { ...input, journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
