@@ -10,7 +10,8 @@ async function firstFound(name: string): Promise<number | undefined> {
   const { tamper, found } = MUTANTS[name] ?? {}
   for (let seed = 1; seed <= SEEDS_MAX; seed++) {
     const { violations } = await simulate(`${seed}`, { tamper })
-    if (violations.some((text) => found?.test(text))) return seed
+    // it has to be the mistake that is found, and nothing that is there without it
+    if (violations.some((text) => found?.test(text)) && (await simulate(`${seed}`)).violations.length === 0) return seed
   }
   return undefined
 }
