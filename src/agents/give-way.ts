@@ -7,8 +7,8 @@ const QUIET_MS = 30_000
 
 /** What the node that gives way looks at. */
 export interface OtherRun {
-  /** Whether the step's commit is there. */
-  committed(): Promise<boolean>
+  /** Whether it has ended: the step's commit is there, or its event is given up. */
+  ended(): Promise<boolean>
   /** How many answers its journal holds. */
   answers(): Promise<number>
 }
@@ -20,14 +20,14 @@ export function isTakenOver(error: unknown): boolean {
 
 /**
  * Of two nodes in the same step, one lost the fence of its journal and waits here: if both went on, each would make the
- * calls of the other again. Resolves when the other has committed, or has made no progress for 30 seconds.
+ * calls of the other again. Resolves when the other has ended, or has made no progress for 30 seconds.
  */
 export async function giveWay(other: OtherRun, clock: Clock, stopping: AbortSignal): Promise<void> {
   let answers = -1
   let grewAt = clock.now()
   while (clock.now() - grewAt < QUIET_MS && !stopping.aborted) {
     await clock.delay(LOOK_EVERY_MS, stopping)
-    if (await other.committed()) return
+    if (await other.ended()) return
     const now = await other.answers()
     if (now === answers) continue
     answers = now

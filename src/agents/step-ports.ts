@@ -53,7 +53,8 @@ export interface StepInput {
 
 /** How one attempt ended. */
 export type Outcome =
-  | { readonly ok: true; readonly end: "done" | "suspended" }
+  /** `given-up`: by another node that ran the same step. */
+  | { readonly ok: true; readonly end: "done" | "suspended" | "given-up" }
   | { readonly ok: false; readonly error: Error; readonly attempt: Attempt }
 
 /** What one attempt is made with. */

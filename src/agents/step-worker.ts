@@ -81,7 +81,8 @@ export class StepWorker {
       const outcome = await this.#attempt(input, attempt)
       if (outcome.ok) {
         if (outcome.end === "done") stats.steps += 1
-        else ports.telemetry.metrics.count("murmur.step.suspensions", 1, { agent: this.agent.name })
+        if (outcome.end === "suspended")
+          ports.telemetry.metrics.count("murmur.step.suspensions", 1, { agent: this.agent.name })
         quarantine.succeeded()
         return "done"
       }

@@ -1,12 +1,13 @@
 import type { MurmurEvent } from "../bus/event.js"
 import { ensureError, errorCode, RetryableError } from "../errors.js"
-import type { Attributes, Log, Span } from "../telemetry/ports.js"
+import type { Attributes, Log } from "../telemetry/ports.js"
 import { timeText } from "./clock.js"
 import { crashPoint } from "./crash-points.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { giveWay, isTakenOver, type OtherRun } from "./give-way.js"
 import { GuardTripped } from "./guards/guard-tripped.js"
 import { type AgentStats, agentLog } from "./host.js"
+import type { Journal } from "./journal/journal.js"
 import { Outputs } from "./outputs.js"
 import { publishMissing } from "./publish-missing.js"
 import { changesBetween } from "./sessions/changes.js"
@@ -21,6 +22,7 @@ type Ok = Outcome & { ok: true }
 
 const DONE: Ok = { ok: true, end: "done" }
 const SUSPENDED: Ok = { ok: true, end: "suspended" }
+const GIVEN_UP: Ok = { ok: true, end: "given-up" }
 const CONFLICTS_MAX = 10
 /** Where several nodes write a session side by side: each conflict is the progress of another. */
 const SHARED_CONFLICTS_MAX = 1_000
@@ -65,11 +67,13 @@ export class StepRunner {
         if (ended.end === "suspended") await this.#notes.suspended(run)
         outcome = ended
       } catch (thrown) {
-        if (isTakenOver(thrown) && (await this.#gaveWay(run))) continue // nobody's failure
-        const failed = this.#failed(thrown, began, span)
-        const taken = !(thrown instanceof GuardTripped) && (await this.#notes.ended(run, failed.attempt))
-        if (taken && (await this.#gaveWay(run))) continue
-        outcome = failed
+        const failed = this.#failed(thrown, began)
+        const noted = isTakenOver(thrown) || thrown instanceof GuardTripped
+        const taken = noted ? isTakenOver(thrown) : await this.#notes.ended(run, failed.attempt)
+        const after = taken ? await this.#giveWay(run) : undefined // nobody's failure
+        if (after === "again") continue
+        if (after === undefined) span?.fail(failed.error)
+        outcome = after ?? failed
       }
     }
     span?.end()
@@ -86,17 +90,21 @@ export class StepRunner {
     return sessions === undefined ? this.#stateless(run) : this.#stateful(sessions, run)
   }
 
-  /** Waits for the other node in this step. @returns whether to look again: not when this node stops */
-  async #gaveWay({ input, stopping }: Run): Promise<boolean> {
+  /** Waits for the other node in this step. @returns what follows from what it did; `undefined` when this node stops */
+  async #giveWay({ input, stopping }: Run): Promise<Ok | "again" | undefined> {
+    const { clock, openJournal, pause } = this.ports
     input.journal = undefined // what it knows is not all
-    await this.ports.pause(giveWay(this.#otherRun(input), this.ports.clock, stopping).catch(() => {}))
-    return !stopping.aborted
+    await pause(giveWay(this.#otherRun(input), clock, stopping).catch(() => {}))
+    if (stopping.aborted) return undefined
+    const journal = await openJournal(input.event.id).catch(() => undefined)
+    return journal?.givenUp === true ? GIVEN_UP : "again"
   }
 
   #otherRun(input: StepInput): OtherRun {
+    const journal = (): Promise<Journal> => this.ports.openJournal(input.event.id)
     return {
-      answers: async () => (await this.ports.openJournal(input.event.id)).size,
-      committed: () => this.committed(input),
+      answers: async () => (await journal()).size,
+      ended: async () => (await journal()).givenUp || this.committed(input),
     }
   }
 
@@ -240,9 +248,8 @@ export class StepRunner {
     }
   }
 
-  #failed(thrown: unknown, began: number, span: Span | undefined): Outcome & { ok: false } {
+  #failed(thrown: unknown, began: number): Outcome & { ok: false } {
     const error = ensureError(thrown)
-    span?.fail(error)
     const durationMs = this.ports.clock.now() - began
     const at = timeText(began)
     return { ok: false, error, attempt: { at, durationMs, code: errorCode(error), message: error.message } }
