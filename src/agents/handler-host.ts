@@ -104,6 +104,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
       sessions: this.#sessions,
     }
     this.#worker = new StepWorker(agent, {
+      sessions: this.#sessions,
       ...{ ports, openJournal, quarantine: this.#quarantine, stats: this.stats, log: this.#log },
       steps: new StepRunner(
         this.#isolated === undefined ? agent : inWorkers(agent, this.#isolated),

@@ -6,15 +6,17 @@ import type { StepGuards } from "./guards/guards.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
 import type { Journal } from "./journal/journal.js"
 import type { EventPort } from "./ports.js"
-import type { CommitRecord } from "./sessions/record.js"
+import type { CommitRecord, GivenUpRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
 
 /** Where the sessions of an agent with state are. */
 export interface Sessions {
   load(key: string | undefined): Promise<Session>
-  commit(session: Session, record: CommitRecord): Promise<"stored" | "conflict">
+  commit(session: Session, record: CommitRecord | GivenUpRecord): Promise<"stored" | "conflict">
   /** The commit that an event caused, if the log still has it. */
   findCommit(session: Session, causeId: string): Promise<CommitRecord | undefined>
+  /** How an event was given up, if the log still tells. */
+  findGivenUp(session: Session, causeId: string): Promise<GivenUpRecord | undefined>
   /** Forgets what is in memory: another writer was there, or may have been. */
   forget(key: string | undefined): void
 }
@@ -41,6 +43,8 @@ export interface StepInput {
   readonly storedAtMs: number
   /** Whether it came in stream order. What was sent to the agent alone did not. */
   readonly ordered: boolean
+  /** Whether it is a dead letter that was sent back: given up before, it may be committed after all. */
+  readonly sentBack: boolean
   /** Whether a process died that may have been in this step: then it is noted what is begun. */
   readonly careful: boolean
   /** The step's journal, once somebody has opened it: one for all attempts of this process. */
@@ -53,7 +57,7 @@ export interface StepInput {
 
 /** How one attempt ended. */
 export type Outcome =
-  /** `given-up`: by another node that ran the same step. */
+  /** `given-up`: before, or by another node that ran the same step. */
   | { readonly ok: true; readonly end: "done" | "suspended" | "given-up" }
   | { readonly ok: false; readonly error: Error; readonly attempt: Attempt }
 

@@ -2,20 +2,20 @@ import type { MurmurEvent } from "../bus/event.js"
 import { ensureError, MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 import { burialPorts, bury } from "./burial.js"
-import { type Attempt, type DeadReason, type GivenUp, letterEvent } from "./dead-letters.js"
+import type { Attempt, GivenUp } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { OpenJournal } from "./effects.js"
 import type { Past } from "./feed.js"
+import { GivingUp, type GivingUpEnd } from "./giving-up.js"
 import { GuardTripped } from "./guards/guard-tripped.js"
 import type { AgentStats } from "./host.js"
 import type { Attempts, PreviousAttempt } from "./journal/attempts.js"
-import { originalOf } from "./original-event.js"
 import type { HandlerPorts } from "./ports.js"
 import type { Quarantine } from "./quarantine.js"
 import { judge } from "./retry.js"
 import type { Revival } from "./revival.js"
 import type { StepRunner } from "./step.js"
-import type { Outcome, StepInput } from "./step-ports.js"
+import type { Outcome, Sessions, StepInput } from "./step-ports.js"
 import type { Resume } from "./suspension.js"
 
 /** One event that an agent is to handle, or what lets a suspended step go on. */
@@ -44,6 +44,7 @@ export interface WorkerParts {
   readonly steps: StepRunner
   readonly revival: Revival
   readonly openJournal: OpenJournal
+  readonly sessions: Sessions | undefined
   readonly quarantine: Quarantine
   readonly stats: AgentStats
   readonly log: Log
@@ -57,10 +58,14 @@ const RETRY_MS_MAX = 5_000
 
 /** Decides the fate of one event after the other: attempts until one succeeds or the event is given up. */
 export class StepWorker {
+  readonly #givingUp: GivingUp
+
   constructor(
     private readonly agent: AgentDefinition,
     private readonly parts: WorkerParts,
-  ) {}
+  ) {
+    this.#givingUp = new GivingUp(agent.name, parts)
+  }
 
   /** Never rejects. */
   async work(work: Work): Promise<Fate> {
@@ -69,8 +74,10 @@ export class StepWorker {
     const past = prepared.journal === undefined ? undefined : (await prepared.journal).attempts
     const attempts = past?.all.map(pastAttempt) ?? []
     const spent = past?.spent ?? 0
-    if (past !== undefined && spent >= this.agent.retry.attempts && !(await this.#isCommitted(prepared))) {
-      return this.#giveUp(prepared, past.deaths > 0 ? "died" : "failed", exhausted(this.agent.name, past), attempts)
+    if (past !== undefined && spent >= this.agent.retry.attempts) {
+      const reason = past.deaths > 0 ? "died" : "failed"
+      const end = await this.#givingUp.giveUp(prepared, { reason, error: exhausted(this.agent.name, past), attempts })
+      if (end !== "committed") return fateOf(end)
     }
     return this.#try(work, prepared, spent, attempts)
   }
@@ -79,6 +86,7 @@ export class StepWorker {
     const { ports, quarantine, stats, stopping } = this.parts
     for (let attempt = spent + 1; !stopping.aborted; attempt++) {
       const outcome = await this.#attempt(input, attempt)
+      if (outcome.ok && outcome.end === "given-up") return fateOf(await this.#givingUp.again(input))
       if (outcome.ok) {
         if (outcome.end === "done") stats.steps += 1
         if (outcome.end === "suspended")
@@ -92,8 +100,9 @@ export class StepWorker {
       const verdict = judge(outcome.error, attempt, this.agent.retry, ports.random())
       if (verdict.next === "dead") {
         if (work.lost) return "lost" // it is for the new owner to give it up
-        if (await this.#isCommitted(input)) continue // by another node, while this one stood still
-        return this.#giveUp(input, verdict.reason, outcome.error, attempts)
+        const end = await this.#givingUp.giveUp(input, { reason: verdict.reason, error: outcome.error, attempts })
+        if (end === "committed") continue // by another node, while this one stood still
+        return fateOf(end)
       }
       this.#noteRetry(input, outcome.error, attempt, verdict.delayMs)
       await this.parts.pause(ports.clock.delay(verdict.delayMs, stopping))
@@ -101,11 +110,6 @@ export class StepWorker {
       if (work.lost) return "lost"
     }
     return "left"
-  }
-
-  /** Nothing that is committed is given up: it is in effect. A session that cannot be read holds up no dead letter. */
-  #isCommitted(input: StepInput): Promise<boolean> {
-    return this.parts.steps.committed(input).catch(() => false)
   }
 
   /** A step that a process died in runs when no other such step does: if it dies again, it is known of which. */
@@ -124,8 +128,9 @@ export class StepWorker {
   /** What the step is to be done with, or the fate of a work that needs no step. */
   async #prepare(work: Work): Promise<StepInput | Fate> {
     const { resume, past, ordered, inbox, storedAtMs } = work
-    if (resume === undefined && !inbox && past === "none")
-      return inputOf(work.event, { ordered, storedAtMs, careful: false })
+    if (resume === undefined && !inbox && past === "none") {
+      return inputOf(work.event, { ordered, storedAtMs, careful: false, sentBack: false })
+    }
     for (let failures = 0; !this.parts.stopping.aborted; failures++) {
       try {
         return resume === undefined ? await this.#recall(work) : await this.#revive(work, resume)
@@ -143,7 +148,8 @@ export class StepWorker {
     const journal = await this.parts.openJournal(event.id)
     if (journal.givenUp && !inbox) return "done" // its letter is stored, and was not sent back
     // one that was given up is noted to be tried again: what it waited for counts again
-    const input = inputOf(event, { ordered, storedAtMs, careful: past === "died" || journal.givenUp })
+    const careful = past === "died" || journal.givenUp
+    const input = inputOf(event, { ordered, storedAtMs, careful, sentBack: inbox })
     return { ...input, journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
   }
 
@@ -156,7 +162,8 @@ export class StepWorker {
     const { intake, journal } = revived
     if (intake.kind === "dead") return (await this.#bury(intake.given)) ? "done" : "left"
     if (intake.kind !== "run") return "done"
-    const input = inputOf(intake.event, { ordered: false, storedAtMs: revived.storedAtMs, careful: past === "died" })
+    const how = { ordered: false, storedAtMs: revived.storedAtMs, careful: past === "died", sentBack: false }
+    const input = inputOf(intake.event, how)
     const known = { journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
     return { ...input, ...known, admitted: true } // when it began
   }
@@ -173,37 +180,20 @@ export class StepWorker {
     log.warn({ event: event.id, key: event.key, attempt, delayMs, error }, "a step failed; trying again")
   }
 
-  async #giveUp(input: StepInput, reason: DeadReason, error: Error, attempts: Attempt[]): Promise<Fate> {
-    const { event } = input
-    const letter = letterEvent(await originalOf(event, this.parts.ports))
-    const calls = (await input.journal?.catch(() => undefined))?.calls
-    const given = { agent: this.agent.name, reason, event: letter, key: event.key, error, attempts, calls }
-    if (!(await this.#bury({ ...given, traceparent: event.trace?.traceparent }))) return "left"
-    // a step that guards kept from its first attempt has no journal, and needs none
-    if (input.journal !== undefined || !(error instanceof GuardTripped)) await this.#noteGivenUp(input, attempts.length)
-    return "done"
-  }
-
-  /** When the letter is tried again, its attempts count anew. What was answered stays answered. */
-  async #noteGivenUp(input: StepInput, attempt: number): Promise<void> {
-    try {
-      const journal = await (input.journal ?? this.parts.openJournal(input.event.id))
-      await journal.end({ attempt, outcome: "given-up" })
-    } catch (thrown) {
-      this.parts.log.debug(
-        { event: input.event.id, error: ensureError(thrown) },
-        "cannot note that an event was given up",
-      )
-    }
-  }
-
   /** @returns whether the letter is stored; not when the node stops */
   #bury(given: GivenUp): Promise<boolean> {
     return bury(given, burialPorts(this.parts), this.parts.stopping)
   }
 }
 
-function inputOf(event: MurmurEvent, how: Pick<StepInput, "ordered" | "storedAtMs" | "careful">): StepInput {
+function fateOf(end: GivingUpEnd): Fate {
+  return end === "left" ? "left" : "done"
+}
+
+function inputOf(
+  event: MurmurEvent,
+  how: Pick<StepInput, "ordered" | "storedAtMs" | "careful" | "sentBack">,
+): StepInput {
   return { event, ...how, journal: undefined, previousAttempt: undefined, admitted: false }
 }
 

@@ -1,6 +1,7 @@
 import type { MurmurEvent } from "../bus/event.js"
 import { ensureError, errorCode, RetryableError } from "../errors.js"
 import type { Attributes, Log } from "../telemetry/ports.js"
+import { isBusTrouble } from "./bus-trouble.js"
 import { timeText } from "./clock.js"
 import { crashPoint } from "./crash-points.js"
 import type { AgentDefinition } from "./define-agent.js"
@@ -13,6 +14,7 @@ import { publishMissing } from "./publish-missing.js"
 import { changesBetween } from "./sessions/changes.js"
 import type { CommitRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
+import { causeOf, isCommitted, isGivenUp } from "./step-cause.js"
 import type { Step, StepEnd } from "./step-context.js"
 import { StepMaker } from "./step-maker.js"
 import { journalOf, StepNotes } from "./step-notes.js"
@@ -27,6 +29,9 @@ const CONFLICTS_MAX = 10
 /** Where several nodes write a session side by side: each conflict is the progress of another. */
 const SHARED_CONFLICTS_MAX = 1_000
 const PUBLISH_RETRY_MS_MAX = 30_000
+/** So long a step waits for a bus that is away; then its attempt has failed. */
+const OUTAGE_MS_MAX = 3_600_000
+const OUTAGE_LOOK_MS = 500
 
 /**
  * Runs single attempts of a handler agent's steps: handler, then outputs. An attempt that resolves has its outputs
@@ -67,6 +72,7 @@ export class StepRunner {
         if (ended.end === "suspended") await this.#notes.suspended(run)
         outcome = ended
       } catch (thrown) {
+        if (isBusTrouble(thrown) && (await this.#waitsForBus(run, began))) continue // nobody's failure
         const failed = this.#failed(thrown, began)
         const noted = isTakenOver(thrown) || thrown instanceof GuardTripped
         const taken = noted ? isTakenOver(thrown) : await this.#notes.ended(run, failed.attempt)
@@ -82,6 +88,15 @@ export class StepRunner {
       telemetry.metrics.duration("murmur.step.duration", (clock.now() - began) / 1_000, labels)
     }
     return outcome
+  }
+
+  /** @returns whether to go on; not when the node stops, or when it has taken too long to be that alone */
+  async #waitsForBus({ input, stopping }: Run, began: number): Promise<boolean> {
+    const { clock, pause } = this.ports
+    if (stopping.aborted || clock.now() - began > OUTAGE_MS_MAX) return false
+    input.journal = undefined // what was written last is not known
+    await pause(clock.delay(OUTAGE_LOOK_MS, stopping))
+    return !stopping.aborted
   }
 
   /** @returns a promise only where there is something to wait for: most steps end where they begin */
@@ -166,6 +181,7 @@ export class StepRunner {
         await this.#persistently(() => this.#finishCommitted(sessions, session, input), event, stopping)
         return DONE
       }
+      if (isGivenUp(session, input)) return GIVEN_UP
       const admission = this.#admission(input) // not before: what is committed is in effect, whatever its tree has used
       if (admission !== undefined) await admission
       const step = this.#make.step(run, session)
@@ -231,14 +247,14 @@ export class StepRunner {
   }
 
   #commitRecord(
-    { event, ordered, storedAtMs }: StepInput,
+    input: StepInput,
     attempt: number,
     session: Session,
     done: Pick<CommitRecord, "entries" | "changes" | "outputs">,
   ): CommitRecord {
     return {
       kind: "commit",
-      cause: { id: event.id, type: event.type, seq: ordered ? event.seq : 0, at: timeText(storedAtMs) },
+      cause: causeOf(input),
       ...done,
       attempt,
       code: this.agent.code,
@@ -260,8 +276,4 @@ export class StepRunner {
 async function stillWaits(session: Session, { event, journal, storedAtMs }: StepInput): Promise<boolean> {
   if (journal === undefined || session.causes.has({ id: event.id, seq: 0, storedAtMs })) return false
   return (await journal).suspended !== undefined
-}
-
-function isCommitted(session: Session, { event, ordered, storedAtMs }: StepInput): boolean {
-  return session.causes.has({ id: event.id, seq: ordered ? event.seq : 0, storedAtMs })
 }

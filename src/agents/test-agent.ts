@@ -245,7 +245,7 @@ class Bench {
     how: Partial<StepInput> & Pick<StepInput, "ordered">,
     results: Results,
   ): Promise<void> {
-    const fresh = { event, storedAtMs: Date.parse(event.time), careful: false, journal: undefined }
+    const fresh = { event, storedAtMs: Date.parse(event.time), careful: false, sentBack: false, journal: undefined }
     const input: StepInput = { ...fresh, previousAttempt: undefined, admitted: false, ...how }
     const never = new AbortController().signal
     for (let attempt = 1; ; ) {

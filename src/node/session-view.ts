@@ -64,6 +64,7 @@ export async function readSession(
       state = record.state
       continue
     }
+    if (record.kind === "given-up") continue // it is in the dead letters, and changed nothing
     state = applyChanges(state, record.changes)
     commits.push({
       seq: message.seq,

@@ -14,18 +14,20 @@ const ChangeRecord = z.union([z.tuple([z.array(PathStep)]), z.tuple([z.array(Pat
 
 const Entry = z.object({ name: z.string(), data: z.unknown() })
 
+/** The event that a step handled. */
+const Cause = z.object({
+  id: z.string(),
+  type: z.string(),
+  /** 0 when it did not come in stream order. */
+  seq: z.number(),
+  /** When the server stored it. */
+  at: z.string().optional(),
+})
+
 /** The record that ends a step: cause, entries and outputs, in one append. */
 export const CommitRecord = z.object({
   kind: z.literal("commit"),
-  /** The event that the step handled. */
-  cause: z.object({
-    id: z.string(),
-    type: z.string(),
-    /** 0 when it did not come in stream order. */
-    seq: z.number(),
-    /** When the server stored it. */
-    at: z.string().optional(),
-  }),
+  cause: Cause,
   entries: z.array(Entry),
   /** What the entries changed in the state: it can be shown as of any commit without the agent's code. */
   changes: z.array(ChangeRecord).default([]),
@@ -46,6 +48,22 @@ export type CommitRecord = Omit<z.infer<typeof CommitRecord>, "outputs" | "chang
   changes: readonly Change[]
 }
 
+/**
+ * An event was given up. Fenced as a commit is, and written before the dead letter: so of giving up and committing only
+ * one comes about, whichever nodes try. When the letter is sent back, the event may be committed after all.
+ */
+export const GivenUpRecord = z.object({
+  kind: z.literal("given-up"),
+  cause: Cause,
+  /** Sequence of the message that brought the event: one that is sent back comes with a later one. */
+  broughtBy: z.number(),
+  reason: z.string(),
+  error: z.object({ code: z.string(), message: z.string() }),
+  snapshot: z.number(),
+  at: z.string(),
+})
+export type GivenUpRecord = z.infer<typeof GivenUpRecord>
+
 /** The state as of the commit before it, so that what lies before need not be folded. */
 export const SnapshotRecord = z.object({
   kind: z.literal("snapshot"),
@@ -55,14 +73,15 @@ export const SnapshotRecord = z.object({
     through: z.number(),
     throughAtMs: z.number().optional(),
     recent: z.array(z.tuple([z.string(), z.number()])),
+    givenUp: z.array(z.tuple([z.string(), z.number()])).optional(),
   }),
   commits: z.number(),
   at: z.string(),
 })
 export type SnapshotRecord = z.infer<typeof SnapshotRecord>
 
-const SessionRecord = z.discriminatedUnion("kind", [CommitRecord, SnapshotRecord])
-export type SessionRecord = CommitRecord | SnapshotRecord
+const SessionRecord = z.discriminatedUnion("kind", [CommitRecord, GivenUpRecord, SnapshotRecord])
+export type SessionRecord = CommitRecord | GivenUpRecord | SnapshotRecord
 
 /** @throws MurmurError `SESSION_RECORD` when murmur did not write it */
 export function parseSessionRecord(data: Uint8Array, subject: string, seq: number): SessionRecord {

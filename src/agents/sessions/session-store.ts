@@ -3,7 +3,13 @@ import type { MeshNames } from "../../bus/subjects.js"
 import { isMurmurError, TerminalError } from "../../errors.js"
 import { type Clock, timeText } from "../clock.js"
 import type { AgentState } from "../define-agent.js"
-import { type CommitRecord, parseSessionRecord, type SessionRecord, type SnapshotRecord } from "./record.js"
+import {
+  type CommitRecord,
+  type GivenUpRecord,
+  parseSessionRecord,
+  type SessionRecord,
+  type SnapshotRecord,
+} from "./record.js"
 import { Session, type StateDefinition } from "./session.js"
 
 /** Causes are remembered as long as the EVENTS stream keeps events by default. */
@@ -76,11 +82,25 @@ export class SessionStore {
 
   /** The commit that an event caused, read from the log; `undefined` when it is not there (any more). */
   async findCommit(session: Session, causeId: string): Promise<CommitRecord | undefined> {
-    for await (const message of this.ports.log.read(session.subject, { from: 1, to: session.seq })) {
-      const record = parseSessionRecord(message.data, session.subject, message.seq)
+    for await (const record of this.#records(session)) {
       if (record.kind === "commit" && record.cause.id === causeId) return record
     }
     return undefined
+  }
+
+  /** How an event was given up, read from the log; the last time, when it was more than once. */
+  async findGivenUp(session: Session, causeId: string): Promise<GivenUpRecord | undefined> {
+    let found: GivenUpRecord | undefined
+    for await (const record of this.#records(session)) {
+      if (record.kind === "given-up" && record.cause.id === causeId) found = record
+    }
+    return found
+  }
+
+  async *#records({ subject, seq: to }: Session): AsyncGenerator<SessionRecord> {
+    for await (const { data, seq } of this.ports.log.read(subject, { from: 1, to })) {
+      yield parseSessionRecord(data, subject, seq)
+    }
   }
 
   /** Forgets all sessions, as when the partition is lost. */
@@ -90,10 +110,10 @@ export class SessionStore {
   }
 
   /**
-   * Appends a commit, fenced by what the session has seen. After a lost ack the repeat conflicts with our own record, so
+   * Appends a commit, or that an event is given up, fenced by what the session has seen. After a lost ack the repeat conflicts with our own record, so
    * a conflict is for the caller to look into: fold again, and see whose commit it is.
    */
-  async commit(session: Session, record: CommitRecord): Promise<CommitResult> {
+  async commit(session: Session, record: CommitRecord | GivenUpRecord): Promise<CommitResult> {
     const before = session.bytes
     // not right behind the commit before: by now its outputs are published, and no one needs to find it any more
     const due = session.sinceSnapshot >= this.options.snapshotEvery

@@ -76,14 +76,19 @@ export class Session {
       this.#bytes = bytes
       return
     }
-    for (const entry of record.entries) this.#state = evolve(this.definition, this.#state, entry, this.subject)
     const { id, seq: at, at: storedAt } = record.cause
     const storedAtMs = storedAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(storedAt)
-    this.causes.add({ id, seq: at, storedAtMs }, Date.parse(record.at))
+    const cause = { id, seq: at, storedAtMs }
+    this.#bytes += bytes
+    if (record.kind === "given-up") {
+      this.causes.giveUp(cause, record.broughtBy, Date.parse(record.at))
+      return
+    }
+    for (const entry of record.entries) this.#state = evolve(this.definition, this.#state, entry, this.subject)
+    this.causes.add(cause, Date.parse(record.at))
     this.#commits += 1
     this.#sinceSnapshot += 1
     this.#newest = record
-    this.#bytes += bytes
   }
 
   /** Begins at a snapshot instead of at nothing. */
