@@ -1,5 +1,4 @@
 import { setTimeout as delay } from "node:timers/promises"
-import { jserrors } from "@nats-io/jetstream"
 import { NoRespondersError, RequestError, TimeoutError } from "@nats-io/transport-node"
 import { errorCode } from "../errors.js"
 import type { Link } from "./link.js"
@@ -51,7 +50,8 @@ const RETRY_MS_MAX = 2_000
 function isTransient(error: unknown): boolean {
   if (error instanceof TimeoutError || error instanceof NoRespondersError) return true
   if (error instanceof RequestError) return error.isNoResponders()
-  return errorCode(error) === "BUS_UNAVAILABLE" || error instanceof jserrors.JetStreamNotEnabled
+  // the client does not export the class of the last one
+  return errorCode(error) === "BUS_UNAVAILABLE" || (error as Error).name === "JetStreamNotEnabled"
 }
 
 /** A log stream of the mesh. */
