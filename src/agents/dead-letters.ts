@@ -136,7 +136,7 @@ export class DeadLetterWriter {
       error: this.#error(given),
       attempts: given.attempts
         .slice(-ATTEMPTS_MAX)
-        .map((attempt) => ({ ...attempt, message: this.#text(attempt.message) })),
+        .map((attempt) => ({ ...attempt, code: this.#text(attempt.code), message: this.#text(attempt.message) })),
       ...(given.calls && given.calls.length > 0 && { calls: given.calls.slice(-CALLS_MAX) }),
       traceId: given.traceparent?.split("-")[1] ?? null,
       ...(given.error instanceof GuardTripped && { guard: { ...given.error.trip, path: [...given.error.trip.path] } }),
@@ -152,7 +152,7 @@ export class DeadLetterWriter {
   #error(given: GivenUp): DeadLetter["error"] {
     const { error, issues } = given
     return {
-      code: errorCode(error),
+      code: this.#text(errorCode(error)),
       message: this.#text(error.message),
       ...(issues && { issues: issues.slice(0, ISSUES_MAX) }),
       ...(error.stack && given.attempts.length > 0 && { stack: this.#text(error.stack) }),

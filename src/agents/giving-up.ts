@@ -86,7 +86,7 @@ export class GivingUp {
         cause: causeOf(input),
         broughtBy: event.seq,
         reason,
-        error: { code: errorCode(error), message: deadLetters.redact(error.message) },
+        error: { code: deadLetters.redact(errorCode(error)), message: deadLetters.redact(error.message) },
         snapshot: session.snapshotSeq,
         at: timeText(clock.now()),
       }

@@ -49,7 +49,7 @@ export class StepNotes {
     const { input, attempt, stopping } = run
     const stopped = stopping.aborted
     if (stopped && input.journal === undefined) return false
-    const error = { code, message: this.ports.redact(message) }
+    const error = { code: this.ports.redact(code), message: this.ports.redact(message) }
     const outcome = stopped ? "stopped" : "failed"
     input.previousAttempt = { attempt, ended: outcome, at: timeText(this.ports.clock.now()), error, calls: [] }
     const noted = journalOf(run, this.ports).then(async (journal) => {

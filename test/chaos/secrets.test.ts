@@ -11,7 +11,7 @@ import { expectNoSecretStored, holders } from "./support/secret-hunt.js"
 
 const FIXTURE = fileURLToPath(new URL("./fixtures/canary.ts", import.meta.url))
 const SECRET = "sk-canary/7+Q2w9$Zr4t6Yb1Nm8Kp3"
-const WAYS = ["message", "url", "base64", "cause", "name", "object", "run", "none"]
+const WAYS = ["message", "url", "base64", "cause", "name", "code", "object", "run", "none"]
 
 let server: TestServer | undefined
 let bus: Bus | undefined
