@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { type Bus, openBus } from "../src/bus/bus.js"
 import { durableInfo, ensureDurable, removeDurable } from "../src/bus/consumers.js"
 import { Partition } from "../src/bus/partition.js"
-import { silentLog } from "../src/telemetry/ports.js"
+import { type Log, silentLog } from "../src/telemetry/ports.js"
 import { until } from "./support/mesh.js"
 import { startTestServer, type TestServer } from "./support/nats-server.js"
 
@@ -43,6 +43,30 @@ describe("streams", () => {
     expect(config.subject_transform?.src).toBe("test.ev.*.*.>")
   })
 
+  test("keep the retention that an operator gave them, but for what somebody asks for", async () => {
+    const { manager } = bus.link
+    const kept = async () => {
+      const { config } = await manager.streams.info(bus.names.events)
+      return [config.max_age / 1e6, config.max_bytes, config.duplicate_window / 1e6]
+    }
+    await bus.ensureStreams()
+    await manager.streams.update(bus.names.events, { max_age: 3_600e9, max_bytes: 5_000_000, duplicate_window: 30e9 })
+    await manager.streams.update(bus.names.steps, { max_age: 7_200e9, allow_direct: false })
+    const changed = (await bus.ensureStreams()).filter(({ action }) => action !== "none")
+    // what is not retention is ours
+    expect(changed).toEqual([
+      {
+        stream: bus.names.steps,
+        action: "update",
+        differences: [{ setting: "allow_direct", found: false, wanted: true }],
+      },
+    ])
+    expect(await kept()).toEqual([3_600_000, 5_000_000, 30_000])
+    expect((await manager.streams.info(bus.names.steps)).config).toMatchObject({ max_age: 7_200e9, allow_direct: true })
+    await bus.ensureStreams({ eventsBytesMax: 6_000_000 })
+    expect(await kept()).toEqual([3_600_000, 6_000_000, 30_000])
+  })
+
   test("several nodes may set them up at once", async () => {
     const others = await Promise.all([1, 2, 3].map(() => openBus({ url: server.url, name: "test", mesh: "test" })))
     const all = await Promise.all([bus, ...others].map((each) => each.ensureStreams()))
@@ -57,6 +81,64 @@ describe("streams", () => {
       code: "STREAM_MIGRATE",
       message: expect.stringContaining("test_EVENTS"),
       details: { stream: "test_EVENTS" },
+    })
+  })
+})
+
+describe("the stream of events, on a server with little storage", () => {
+  const warnings: Record<string, unknown>[] = []
+  let small: Bus | undefined
+  let host: TestServer | undefined
+  afterEach(async () => {
+    await small?.close()
+    await host?.stop()
+    warnings.length = 0
+  })
+  const onServerWith = async (storage: string) => {
+    host = await startTestServer({ storage })
+    const log: Log = { ...silentLog, warn: (facts) => void warnings.push({ ...facts }) }
+    small = await openBus({ url: host.url, name: "test", mesh: "test", log })
+    return small
+  }
+  const MEBI = 1024 ** 2
+
+  test("is made as large as leaves room for the others, and a warning says so", async () => {
+    const mesh = await onServerWith("200MB")
+    expect(new Set((await mesh.ensureStreams()).map(({ action }) => action))).toEqual(new Set(["create"]))
+    const { config } = await mesh.link.manager.streams.info(mesh.names.events)
+    expect(config.max_bytes).toBe(80 * MEBI) // 10 GiB, halved until it fits, and once more
+    expect(warnings).toEqual([{ stream: "test_EVENTS", wantedBytes: 10 * 1024 ** 3, bytesMax: 80 * MEBI }])
+    expect(await mesh.publish({ type: "a", data: 1 }, { producer: "cli" })).toMatchObject({ seq: 1 })
+    expect(new Set((await mesh.ensureStreams()).map(({ action }) => action))).toEqual(new Set(["none"]))
+    expect(warnings).toHaveLength(1)
+  })
+
+  test("is not made when a size was asked for that the server does not have, and the error says what to do", async () => {
+    const mesh = await onServerWith("200MB")
+    await expect(mesh.ensureStreams({ eventsBytesMax: 300 * MEBI })).rejects.toMatchObject({
+      code: "STREAM_MIGRATE",
+      message: expect.stringMatching(
+        /"test_EVENTS".* 314572800 bytes \(eventsBytesMax\).*make eventsBytesMax smaller, .*max_file/,
+      ),
+      details: { stream: "test_EVENTS", server: 10047 },
+    })
+    await mesh.ensureStreams({ eventsBytesMax: 150 * MEBI })
+    const { config } = await mesh.link.manager.streams.info(mesh.names.events)
+    expect(config.max_bytes).toBe(150 * MEBI)
+    expect(warnings).toEqual([])
+  })
+
+  test("is not made with less than 64 MiB", async () => {
+    const mesh = await onServerWith("70MB")
+    await mesh.ensureStreams()
+    expect((await mesh.link.manager.streams.info(mesh.names.events)).config.max_bytes).toBe(64 * MEBI)
+    await mesh.close()
+    await host?.stop()
+    const tiny = await onServerWith("60MB")
+    await expect(tiny.ensureStreams()).rejects.toMatchObject({
+      code: "STREAM_MIGRATE",
+      message: expect.stringContaining("too little storage left for the least of it"),
+      details: { server: 10047 },
     })
   })
 })

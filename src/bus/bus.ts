@@ -28,9 +28,14 @@ export class Bus extends BusCore {
     return new EventStream(this.link, this.names, pattern, options, this.log)
   }
 
-  /** Creates the mesh's streams or brings them up to date; safe to repeat. @throws MurmurError `STREAM_MIGRATE` */
+  /**
+   * Creates the mesh's streams or brings them up to date; safe to repeat. Retention that is not given is left as it is in
+   * streams that exist.
+   *
+   * @throws MurmurError `STREAM_MIGRATE`
+   */
   ensureStreams(options: RetentionOptions = {}): Promise<StreamChange[]> {
-    return ensureStreams(this.link.manager, this.names, options)
+    return ensureStreams(this.link.manager, this.names, options, this.log)
   }
 }
 

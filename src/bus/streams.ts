@@ -1,16 +1,21 @@
 import type { JetStreamManager, StreamConfig, StreamInfo } from "@nats-io/jetstream"
 import { errorCode, MurmurError } from "../errors.js"
+import { type Log, silentLog } from "../telemetry/ports.js"
+import { addWithinRoom, isNoRoom } from "./stream-room.js"
 import type { MeshNames } from "./subjects.js"
 
-/** How much a mesh keeps, and how often. */
+/**
+ * How much a mesh keeps, and how often. The defaults are for streams that are made: what is not given here is left as it is in
+ * a stream that exists, so an operator's change to a stream stays.
+ */
 export interface RetentionOptions {
   /** How long events are kept, in milliseconds. Default 30 days. */
   readonly eventsAgeMsMax?: number
-  /** How many bytes of events are kept; the oldest go first. Default 10 GiB. */
+  /** How many bytes of events are kept; the oldest go first. Default 10 GiB, or about half of what the server has room for. */
   readonly eventsBytesMax?: number
   /** In how many copies. Default 1; 3 on a cluster. */
   readonly replicas?: 1 | 3 | 5
-  /** For how long an id is stored once only, in milliseconds. Default 2 minutes: an id costs some 200 bytes of server memory. */
+  /** For how long an event's id is stored once only, in milliseconds. Default 2 minutes: an id costs some 200 bytes of server memory. */
   readonly dedupWindowMs?: number
 }
 
@@ -26,6 +31,9 @@ const DAY_MS = 86_400_000
 const NANOS = 1_000_000
 const STREAM_NOT_FOUND = 10059
 const STREAM_EXISTS = 10058
+
+/** How much is kept: the operator's choice. Everything else must be as the mesh needs it. */
+export const RETENTION_SETTINGS: readonly string[] = ["max_age", "max_bytes", "num_replicas", "duplicate_window"]
 
 type Wanted = Partial<StreamConfig> & Pick<StreamConfig, "name" | "subjects">
 
@@ -67,7 +75,7 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
       allow_msg_counter: true,
       max_msgs_per_subject: 1, // the newest message of a subject is its counter
       max_age: 7 * DAY_MS * NANOS, // counted from the last addition: what is idle for a week is over
-      duplicate_window: (options.dedupWindowMs ?? 120_000) * NANOS,
+      duplicate_window: 120_000 * NANOS, // of additions, not of events: no matter of how much is kept
       discard: "old", // the server refuses "new" beside counters
     },
     {
@@ -83,7 +91,8 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
 }
 
 /**
- * Creates the streams of a mesh and brings existing ones up to date; safe to run again and from several places at once.
+ * Creates the streams of a mesh and brings existing ones up to date; safe to run again and from several places at once. Of an
+ * existing stream's retention only what `options` gives is changed.
  *
  * @throws MurmurError `STREAM_MIGRATE` when the server refuses a change, with stream and reason
  */
@@ -91,32 +100,77 @@ export async function ensureStreams(
   manager: JetStreamManager,
   names: MeshNames,
   options: RetentionOptions = {},
+  log: Log = silentLog,
 ): Promise<StreamChange[]> {
   const changes: StreamChange[] = []
-  for (const wanted of streamConfigs(names, options)) changes.push(await ensureStream(manager, wanted))
+  for (const wanted of streamConfigs(names, options)) {
+    const setup = { manager, wanted, given: givenFor(wanted, names, options), log }
+    changes.push(await ensureStream(setup))
+  }
   return changes
 }
 
-async function ensureStream(manager: JetStreamManager, wanted: Wanted): Promise<StreamChange> {
+/** One stream to set up. */
+interface Setup {
+  readonly manager: JetStreamManager
+  readonly wanted: Wanted
+  /** The retention that somebody asked for, by its names on the stream. */
+  readonly given: ReadonlySet<string>
+  readonly log: Log
+}
+
+function givenFor({ name }: Wanted, names: MeshNames, options: RetentionOptions): ReadonlySet<string> {
+  const given = new Set<string>()
+  if (options.replicas !== undefined) given.add("num_replicas")
+  if (name !== names.events) return given
+  if (options.eventsAgeMsMax !== undefined) given.add("max_age")
+  if (options.eventsBytesMax !== undefined) given.add("max_bytes")
+  if (options.dedupWindowMs !== undefined) given.add("duplicate_window")
+  return given
+}
+
+async function ensureStream(setup: Setup): Promise<StreamChange> {
+  const { manager, wanted } = setup
   const stream = wanted.name
   try {
     const found = await streamInfo(manager, stream)
     if (found === undefined) {
-      await manager.streams.add(wanted)
+      await create(setup)
       return { stream, action: "create", differences: [] }
     }
-    const differences = compare(found.config, wanted)
+    const differences = compare(found.config, wanted).filter(({ setting }) => isOurs(setup, setting))
     if (differences.length === 0) return { stream, action: "none", differences }
-    await manager.streams.update(stream, wanted)
+    const settings = differences.map(({ setting, wanted: value }) => [setting, value])
+    await manager.streams.update(stream, Object.fromEntries(settings) as Partial<StreamConfig>)
     return { stream, action: "update", differences }
   } catch (cause) {
-    if (apiCode(cause) === STREAM_EXISTS) return ensureStream(manager, wanted) // somebody else was first: compare with theirs
-    throw new MurmurError(`Cannot set up stream "${stream}": ${(cause as Error).message}`, {
+    if (apiCode(cause) === STREAM_EXISTS) return ensureStream(setup) // somebody else was first: compare with theirs
+    throw new MurmurError(`Cannot set up stream "${stream}": ${whyNot(cause, setup)}`, {
       code: "STREAM_MIGRATE",
       cause,
-      details: { stream, server: errorCode(cause) },
+      details: { stream, server: apiCode(cause) || errorCode(cause) },
     })
   }
+}
+
+async function create({ manager, wanted, given, log }: Setup): Promise<void> {
+  const { max_bytes } = wanted
+  if (max_bytes === undefined || given.has("max_bytes")) await manager.streams.add(wanted)
+  else await addWithinRoom(manager, { ...wanted, max_bytes }, log)
+}
+
+/** Whether a setting of an existing stream is ours to change: an operator's retention is not, unless somebody asked for it. */
+function isOurs({ given }: Setup, setting: string): boolean {
+  return given.has(setting) || !RETENTION_SETTINGS.includes(setting)
+}
+
+function whyNot(cause: unknown, { wanted, given }: Setup): string {
+  const reason = (cause as Error).message
+  if (!isNoRoom(cause)) return reason
+  const more = "free disk space, or raise max_file in the server's jetstream block"
+  if (!given.has("max_bytes")) return `the server has too little storage left for the least of it (${reason}); ${more}`
+  const asked = `it may grow to ${wanted.max_bytes} bytes (eventsBytesMax)`
+  return `${asked}, and the server has not so much storage left (${reason}); make eventsBytesMax smaller, ${more}`
 }
 
 /** The stream's state, or `undefined` when there is none. */

@@ -37,7 +37,7 @@ export interface NodeOptions extends Hosted {
   readonly redact?: (text: string) => string
   /** Unique in the mesh. Default: host name and a few random characters. */
   readonly id?: string
-  /** How much the mesh keeps; applied when the streams are made or differ. */
+  /** How much the mesh keeps. What is given is applied also to streams that exist; the defaults only to those that are made. */
   readonly retention?: RetentionOptions
 }
 

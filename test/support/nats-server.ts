@@ -9,6 +9,8 @@ import { testBinary } from "./binary.js"
 export interface TestServerOptions {
   /** `always`, as murmur ships it, or the server's default, which is faster. Default `default`. */
   readonly sync?: "always" | "default"
+  /** How much its streams may hold, such as `200MB`. Default: what the disk has. */
+  readonly storage?: string
   /** More lines for the server's configuration, such as `authorization { ... }`. */
   readonly config?: string
 }
@@ -80,13 +82,14 @@ class Instance {
     this.storeDir = join(dir, "store")
     mkdirSync(join(dir, "ports"), { recursive: true })
     const sync = options.sync === "always" ? ", sync_interval: always" : ""
+    const room = options.storage === undefined ? "" : `, max_file: ${options.storage}`
     const lines = [
       `listen: "127.0.0.1:${port}"`,
       `http: "127.0.0.1:-1"`,
       `ports_file_dir: ${JSON.stringify(join(dir, "ports"))}`,
       `log_file: ${JSON.stringify(this.logFile)}`,
       "max_payload: 1MB",
-      `jetstream { store_dir: ${JSON.stringify(this.storeDir)}${sync} }`,
+      `jetstream { store_dir: ${JSON.stringify(this.storeDir)}${sync}${room} }`,
       options.config ?? "",
     ]
     writeFileSync(this.configFile, `${lines.join("\n")}\n`)

@@ -1,6 +1,6 @@
 import type { BusCore } from "../../bus/bus-core.js"
 import type { RunningServer } from "../../bus/server/running.js"
-import { streamConfigs, streamInfo } from "../../bus/streams.js"
+import { RETENTION_SETTINGS, streamConfigs, streamInfo } from "../../bus/streams.js"
 import { duration } from "../text.js"
 import { bad, type Check, fine, listed } from "./check.js"
 
@@ -17,9 +17,6 @@ export async function checkJetStream(bus: BusCore): Promise<Check> {
   return fine("jetstream", detail)
 }
 
-/** How much is kept is the operator's choice; everything else must be as the mesh needs it. */
-const CHOICES = ["max_age", "max_bytes", "num_replicas", "duplicate_window"]
-
 /** The mesh's streams are there and made as they must be. */
 export async function checkStreams(bus: BusCore): Promise<Check> {
   const missing: string[] = []
@@ -34,7 +31,7 @@ export async function checkStreams(bus: BusCore): Promise<Check> {
     const config = found.config as unknown as Record<string, unknown>
     for (const [setting, value] of Object.entries(wanted)) {
       if (JSON.stringify(config[setting]) === JSON.stringify(value)) continue
-      ;(CHOICES.includes(setting) ? chosen : different).push(`${wanted.name}.${setting}`)
+      ;(RETENTION_SETTINGS.includes(setting) ? chosen : different).push(`${wanted.name}.${setting}`)
     }
   }
   if (missing.length > 0) {
