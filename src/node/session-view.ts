@@ -64,7 +64,7 @@ export async function readSession(
       state = record.state
       continue
     }
-    if (record.kind === "given-up") continue // it is in the dead letters, and changed nothing
+    if (record.kind !== "commit") continue // what was given up is in the dead letters, and changed nothing
     state = applyChanges(state, record.changes)
     commits.push({
       seq: message.seq,

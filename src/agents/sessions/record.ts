@@ -64,6 +64,18 @@ export const GivenUpRecord = z.object({
 })
 export type GivenUpRecord = z.infer<typeof GivenUpRecord>
 
+const CauseHash = z.tuple([z.string(), z.number()])
+
+/** Causes of a session with many: a snapshot names the records that hold the older ones, and holds the newer itself. */
+export const CausesRecord = z.object({
+  kind: z.literal("causes"),
+  /** Hashes of equal length, one behind the other: a session may have a hundred thousand. */
+  hashes: z.string(),
+  snapshot: z.number(),
+  at: z.string(),
+})
+export type CausesRecord = z.infer<typeof CausesRecord>
+
 /** The state as of the commit before it, so that what lies before need not be folded. */
 export const SnapshotRecord = z.object({
   kind: z.literal("snapshot"),
@@ -72,16 +84,18 @@ export const SnapshotRecord = z.object({
   causes: z.object({
     through: z.number(),
     throughAtMs: z.number().optional(),
-    recent: z.array(z.tuple([z.string(), z.number()])),
-    givenUp: z.array(z.tuple([z.string(), z.number()])).optional(),
+    recent: z.array(CauseHash),
+    givenUp: z.array(CauseHash).optional(),
+    /** Sequences of the records with older causes, and the time of the newest in each. */
+    archives: z.array(z.tuple([z.number(), z.number()])).optional(),
   }),
   commits: z.number(),
   at: z.string(),
 })
 export type SnapshotRecord = z.infer<typeof SnapshotRecord>
 
-const SessionRecord = z.discriminatedUnion("kind", [CommitRecord, GivenUpRecord, SnapshotRecord])
-export type SessionRecord = CommitRecord | GivenUpRecord | SnapshotRecord
+const SessionRecord = z.discriminatedUnion("kind", [CommitRecord, GivenUpRecord, CausesRecord, SnapshotRecord])
+export type SessionRecord = CommitRecord | GivenUpRecord | CausesRecord | SnapshotRecord
 
 /** @throws MurmurError `SESSION_RECORD` when murmur did not write it */
 export function parseSessionRecord(data: Uint8Array, subject: string, seq: number): SessionRecord {

@@ -4,6 +4,7 @@ import { isMurmurError, TerminalError } from "../../errors.js"
 import { type Clock, timeText } from "../clock.js"
 import type { AgentState } from "../define-agent.js"
 import {
+  type CausesRecord,
   type CommitRecord,
   type GivenUpRecord,
   parseSessionRecord,
@@ -138,6 +139,8 @@ export class SessionStore {
   }
 
   async #snapshot(session: Session): Promise<boolean> {
+    const cut = await this.#cut(session)
+    if (!(await this.#archive(session, cut))) return false
     const snapshot: SnapshotRecord = {
       kind: "snapshot",
       state: session.state,
@@ -147,26 +150,55 @@ export class SessionStore {
       at: timeText(this.ports.clock.now()),
     }
     if (!(await this.#append(session, snapshot))) return false
-    await this.#trim(session)
+    if (cut !== undefined) await this.ports.log.deleteBefore(session.subject, cut)
     return true
   }
 
   /**
-   * Deletes the oldest commits, so that at least as many are left before the newest snapshot as are to be kept. What is
-   * left begins with a snapshot: the state can be told at each of its commits.
+   * Writes causes into records of their own, so that no snapshot grows with them: those that have become too many, and
+   * again those whose record is about to be deleted.
    */
-  async #trim({ subject, seq: newestSnapshot }: Session): Promise<void> {
+  async #archive(session: Session, cut = 0): Promise<boolean> {
+    const { causes } = session
+    for (let older = causes.archivable; older !== undefined; older = causes.archivable) {
+      if (!(await this.#append(session, this.#causesRecord(session, older.hashes)))) return false
+      causes.archive(older, session.seq)
+    }
+    for (const [seq] of causes.archives) {
+      if (seq >= cut) continue
+      const record = await this.#readCauses(session.subject, seq)
+      if (!(await this.#append(session, this.#causesRecord(session, record?.hashes ?? "")))) return false
+      causes.moveArchive(seq, session.seq)
+    }
+    return true
+  }
+
+  #causesRecord({ snapshotSeq }: Session, hashes: string): CausesRecord {
+    return { kind: "causes", hashes, snapshot: snapshotSeq, at: timeText(this.ports.clock.now()) }
+  }
+
+  async #readCauses(subject: string, seq: number): Promise<CausesRecord | undefined> {
+    const message = await this.ports.log.at(seq)
+    if (message?.subject !== subject) return undefined
+    const record = parseSessionRecord(message.data, subject, seq)
+    return record.kind === "causes" ? record : undefined
+  }
+
+  /**
+   * Before which record the log may be deleted, so that at least as many commits are left before the next snapshot as are
+   * to be kept. What is left begins with a snapshot: the state can be told at each of its commits.
+   */
+  async #cut({ subject, seq: newest }: Session): Promise<number | undefined> {
     const { keepCommits } = this.options
-    if (!Number.isFinite(keepCommits)) return
+    if (!Number.isFinite(keepCommits)) return undefined
     let commits = 0
     const snapshots: { seq: number; commitsBefore: number }[] = []
-    for await (const { seq, data } of this.ports.log.read(subject, { from: 1, to: newestSnapshot })) {
+    for await (const { seq, data } of this.ports.log.read(subject, { from: 1, to: newest })) {
       const { kind } = parseSessionRecord(data, subject, seq)
       if (kind === "snapshot") snapshots.push({ seq, commitsBefore: commits })
-      else commits += 1
+      else if (kind === "commit") commits += 1
     }
-    const first = snapshots.findLast(({ commitsBefore }) => commits - commitsBefore >= keepCommits)
-    if (first !== undefined) await this.ports.log.deleteBefore(subject, first.seq)
+    return snapshots.findLast(({ commitsBefore }) => commits - commitsBefore >= keepCommits)?.seq
   }
 
   async #fold(subject: string): Promise<Session> {
@@ -180,13 +212,21 @@ export class SessionStore {
     const usable = snapshotSeq > 0 ? await this.#readSnapshot(subject, snapshotSeq) : undefined
     if (usable !== undefined) session.restore(usable.record, snapshotSeq, usable.bytes)
     const from = usable === undefined ? 1 : snapshotSeq + 1
-    if (from > last.seq) return session
+    if (from > last.seq) return this.#filled(session)
     for await (const { data, seq } of log.read(subject, { from })) {
       const record = parseSessionRecord(data, subject, seq)
       const trimmed = record.kind === "snapshot" && record.commits !== session.commits
       if (trimmed) session.restore(this.#migrated(record, subject), seq, data.length)
       else session.apply(record, seq, data.length)
     }
+    return this.#filled(session)
+  }
+
+  async #filled(session: Session): Promise<Session> {
+    const { causes, subject } = session
+    const { archives } = causes
+    const records = await Promise.all(archives.map(([seq]) => this.#readCauses(subject, seq)))
+    for (const [n, [, newestAtMs]] of archives.entries()) causes.fill({ hashes: records[n]?.hashes ?? "", newestAtMs })
     return session
   }
 

@@ -76,6 +76,7 @@ export class Session {
       this.#bytes = bytes
       return
     }
+    if (record.kind === "causes") return // what it holds is held here, or told by a snapshot
     const { id, seq: at, at: storedAt } = record.cause
     const storedAtMs = storedAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(storedAt)
     const cause = { id, seq: at, storedAtMs }

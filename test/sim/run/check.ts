@@ -156,7 +156,7 @@ async function checkFolds(mesh: SimMesh, { agent, sessions }: Leftovers): Promis
 function fold(records: readonly SessionRecord[]): Tally | undefined {
   let tally: Tally = { count: 0, last: "" }
   for (const record of records) {
-    if (record.kind === "given-up") continue
+    if (record.kind === "given-up" || record.kind === "causes") continue
     if (record.kind === "commit") tally = { count: tally.count + 1, last: record.cause.id }
     else if (!isDeepStrictEqual(record.state, tally)) return undefined
   }
