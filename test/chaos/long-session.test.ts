@@ -17,9 +17,9 @@ const COMMITS = sized(5_000, 100_000)
 const KEY = "the only one"
 
 /** The sessions of an agent that counts, with nothing in memory. */
-function open(agent: string, snapshotEvery: number): SessionStore {
+function open(agent: string, snapshotEvery: number, keepCommits = Number.POSITIVE_INFINITY): SessionStore {
   const evolve = { Counted: (count: number, _: unknown): number => count + 1 }
-  const bounds = { snapshotEvery, keepCommits: Number.POSITIVE_INFINITY, warmBytesMax: 64 * 2 ** 20 }
+  const bounds = { snapshotEvery, keepCommits, warmBytesMax: 64 * 2 ** 20 }
   const ports = { names: bus.names, clock: systemClock, log: busLogs(bus).sessions }
   return openSessions(ports, agent, { initial: 0, evolve, version: 1, ...bounds })
 }
@@ -73,4 +73,14 @@ test(`a session of ${COMMITS} commits is written on, and read in time and within
   expect(await leastFold("plain", Number.MAX_SAFE_INTEGER)).toBeLessThan(3_000)
   expect(await leastFold("snapshots", 200)).toBeLessThan(100)
   expect(process.memoryUsage().rss - before).toBeLessThan(200 * 2 ** 20)
+})
+
+test("a session that keeps few of its commits remembers the causes of all", { timeout: 600_000 }, async () => {
+  server = await startTestServer()
+  bus = await openBus({ url: server.url, name: "tester" })
+  await bus.ensureStreams()
+  await write(open("trimmed", 500, 1_000))
+  const { state } = await bus.link.manager.streams.info(bus.names.sessions)
+  expect(state.messages).toBeLessThan(1_000 + 2 * 500 + COMMITS / 1_000 + 10)
+  await fold("trimmed", 500)
 })
