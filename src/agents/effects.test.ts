@@ -35,8 +35,8 @@ class Bench {
     }
     const original = async (event: MurmurEvent) => event
     return new Effects(
-      { ...scope, state: undefined, session: undefined },
-      { clock: systemClock, openJournal, suspension, original },
+      { ...scope, openJournal, state: undefined, session: undefined },
+      { clock: systemClock, suspension, original },
     )
   }
 

@@ -18,7 +18,6 @@ export type OpenJournal = (eventId: string) => Promise<Journal>
 /** What the effects of a step need of its node. */
 export interface EffectPorts {
   readonly clock: Clock
-  readonly openJournal: OpenJournal
   readonly suspension: SuspensionPort
   /** The event as it was stored, before a schema made something else of it. */
   original(event: MurmurEvent): Promise<MurmurEvent>
@@ -33,6 +32,7 @@ export interface EffectScope {
   readonly session: Session | undefined
   /** Whether a process died in this step: then each call is noted before it begins. */
   readonly careful: boolean
+  readonly openJournal: () => Promise<Journal>
   /** Told when the step can do nothing more but wait. */
   readonly onSuspended: () => void
 }
@@ -207,7 +207,7 @@ export class Effects {
   }
 
   #open(): Promise<Journal> {
-    this.#journal ??= this.ports.openJournal(this.scope.event.id)
+    this.#journal ??= this.scope.openJournal()
     return this.#journal
   }
 }

@@ -284,7 +284,13 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     crashPoint("P0")
     const event = intake.kind === "dead" ? undefined : intake.event
     const task = {
-      ...{ event, seq, feed, past, inbox, lost: false, ordered: feed.kind === "ordered" },
+      event,
+      seq,
+      feed,
+      past,
+      inbox,
+      lost: false,
+      ordered: feed.kind === "ordered",
       key: this.#laneOf(event?.key, intake),
       delivery: delivery.receipt(),
       since: this.ports.clock.now(),

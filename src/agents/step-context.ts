@@ -1,44 +1,39 @@
 import type { SealedEvent } from "../bus/encode.js"
-import type { EventDraft, MurmurEvent } from "../bus/event.js"
+import type { EventDraft } from "../bus/event.js"
 import { RetryableError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
-import type { AskOptions } from "./ask.js"
 import type { Clock } from "./clock.js"
 import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { Effects } from "./effects.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
+import type { Session } from "./sessions/session.js"
+import type { Run } from "./step-ports.js"
 import { type Perform, performTool } from "./tools/perform-tool.js"
 import type { AnyTool, ToolFunctions } from "./tools/tool.js"
 import type { ToolCalls } from "./tools/tool-calls.js"
 import { toolFunctions } from "./tools/tool-functions.js"
 
-/** What an attempt is made with. */
+/** What all steps of an agent are made with. */
 export interface StepParts {
-  readonly event: MurmurEvent
-  readonly storedAtMs: number
-  readonly attempt: number
-  readonly previousAttempt: PreviousAttempt | undefined
-  readonly definition: AgentDefinition
+  readonly agent: AgentDefinition
   readonly log: Log
   readonly clock: Clock
-  /** Aborted when the node cannot wait any longer. */
-  readonly stopping: AbortSignal
-  readonly seal: (draft: EventDraft, position: number) => SealedEvent
-  readonly makeEffects: (onSuspended: () => void) => Effects
-  readonly makeTools: (step: Step, effects: Effects) => ToolCalls
+  seal(run: Run, draft: EventDraft, position: number): SealedEvent
+  effects(run: Run, session: Session | undefined, onSuspended: () => void): Effects
+  tools(run: Run, step: Step, effects: Effects): ToolCalls
 }
 
 /** How a handler ended that did not throw: it returned, or it can do nothing more but wait. */
 export type StepEnd = "returned" | "suspended"
 
-/** One attempt while it runs: the context that its handler is given, and the time that it has. */
+/**
+ * One attempt while it runs: the context that its handler is given, and the time that it has.
+ *
+ * What a handler calls are functions of their own, so that it may take them out of its context; each is made when it is
+ * asked for, since most steps use one or two.
+ */
 export class Step implements StepContext {
-  readonly agent: string
-  readonly key: string | undefined
-  readonly attempt: number
-  readonly previousAttempt: PreviousAttempt | undefined
-  readonly log: Log
   readonly outputs: SealedEvent[] = []
   #open = true
   #timed = true
@@ -49,12 +44,30 @@ export class Step implements StepContext {
   #controller: AbortController | undefined
   #settle: { suspend: () => void; fail: (error: Error) => void } | undefined
 
-  constructor(private readonly parts: StepParts) {
-    this.agent = parts.definition.name
-    this.key = parts.event.key
-    this.attempt = parts.attempt
-    this.previousAttempt = parts.previousAttempt
-    this.log = parts.log
+  constructor(
+    private readonly parts: StepParts,
+    private readonly of: Run,
+    private readonly session: Session | undefined,
+  ) {}
+
+  get agent(): string {
+    return this.parts.agent.name
+  }
+
+  get key(): string | undefined {
+    return this.of.input.event.key
+  }
+
+  get attempt(): number {
+    return this.of.attempt
+  }
+
+  get previousAttempt(): PreviousAttempt | undefined {
+    return this.of.input.previousAttempt
+  }
+
+  get log(): Log {
+    return this.parts.log
   }
 
   get signal(): AbortSignal {
@@ -62,34 +75,43 @@ export class Step implements StepContext {
     return this.#controller.signal
   }
 
-  /** A function of its own, so that a handler may take it out of its context. */
-  readonly emit = (draft: EventDraft): void => {
-    this.#mustBeOpen("emitted")
-    this.outputs.push(this.parts.seal(draft, this.outputs.length))
+  get emit(): StepContext["emit"] {
+    return (draft) => {
+      this.#mustBeOpen("emitted")
+      this.outputs.push(this.parts.seal(this.of, draft, this.outputs.length))
+    }
   }
 
   get state(): unknown {
     return this.#effects.state
   }
 
-  readonly record = (name: string, data: unknown): void => {
-    this.#mustBeOpen(`recorded "${name}"`)
-    this.#effects.record(name, data)
+  get record(): StepContext["record"] {
+    return (name, data) => {
+      this.#mustBeOpen("recorded", name)
+      this.#effects.record(name, data)
+    }
   }
 
-  readonly run = async <T>(name: string, work: () => Promise<T> | T): Promise<T> => {
-    this.#mustBeOpen(`ran "${name}"`)
-    return this.#effects.run(name, work)
+  get run(): StepContext["run"] {
+    return async (name, work) => {
+      this.#mustBeOpen("ran", name)
+      return this.#effects.run(name, work)
+    }
   }
 
-  readonly sleep = async (ms: number): Promise<void> => {
-    this.#mustBeOpen("slept")
-    return this.#effects.sleep(ms)
+  get sleep(): StepContext["sleep"] {
+    return async (ms) => {
+      this.#mustBeOpen("slept")
+      return this.#effects.sleep(ms)
+    }
   }
 
-  readonly ask = async (question: string, options: AskOptions): Promise<string> => {
-    this.#mustBeOpen("asked")
-    return this.#effects.ask(question, options)
+  get ask(): StepContext["ask"] {
+    return async (question, options) => {
+      this.#mustBeOpen("asked")
+      return this.#effects.ask(question, options)
+    }
   }
 
   get tools(): ToolFunctions {
@@ -97,18 +119,20 @@ export class Step implements StepContext {
   }
 
   /** Makes a call of a tool, whose code runs where `perform` has it run. */
-  readonly callTool = async (tool: AnyTool, input: unknown, perform: Perform): Promise<unknown> => {
-    this.#mustBeOpen(`called tool "${tool.name}"`)
-    return this.#toolParts.calls.call(tool, input, perform)
+  get callTool(): (tool: AnyTool, input: unknown, perform: Perform) => Promise<unknown> {
+    return async (tool, input, perform) => {
+      this.#mustBeOpen("called tool", tool.name)
+      return this.#toolParts.calls.call(tool, input, perform)
+    }
   }
 
   get #toolParts(): { readonly functions: ToolFunctions; readonly calls: ToolCalls } {
-    this.#tools ??= { functions: this.#toolFunctions(), calls: this.parts.makeTools(this, this.#effects) }
+    this.#tools ??= { functions: this.#toolFunctions(), calls: this.parts.tools(this.of, this, this.#effects) }
     return this.#tools
   }
 
   #toolFunctions(): ToolFunctions {
-    const { clock, definition } = this.parts
+    const { clock, agent: definition } = this.parts
     return toolFunctions(this.agent, definition.tools, (tool, given, input) => {
       const { agent, key, attempt, signal, log } = this
       const run = { tool, input, clock, ctx: { agent, key, attempt, signal, log } }
@@ -116,9 +140,13 @@ export class Step implements StepContext {
     })
   }
 
-  readonly now = (): Date => new Date(this.parts.storedAtMs)
+  get now(): StepContext["now"] {
+    return () => new Date(this.of.input.storedAtMs)
+  }
 
-  readonly random = (): number => this.#effects.random()
+  get random(): StepContext["random"] {
+    return () => this.#effects.random()
+  }
 
   /** To be called before the handler does: its time begins when the returned function is called. */
   untimed(): () => void {
@@ -138,24 +166,26 @@ export class Step implements StepContext {
 
   /** Made when first asked for: most steps of agents without state do nothing of the kind. */
   get #effects(): Effects {
-    this.#made ??= this.parts.makeEffects(() => this.#suspend())
+    this.#made ??= this.parts.effects(this.of, this.session, () => this.#suspend())
     return this.#made
   }
 
-  #mustBeOpen(what: string): void {
+  #mustBeOpen(did: string, what?: string): void {
     if (this.#open) return
-    throw new RetryableError(`"${this.agent}" ${what} after its step had ended`, { code: "STEP_ENDED" })
+    const deed = what === undefined ? did : `${did} "${what}"`
+    throw new RetryableError(`"${this.agent}" ${deed} after its step had ended`, { code: "STEP_ENDED" })
   }
 
   /** Waits for the handler, as long as its time and the node allow, or until all that it does is wait. */
   async within(running: Promise<void>): Promise<StepEnd> {
-    const { stopping, clock, definition } = this.parts
+    const { clock, agent } = this.parts
+    const { stopping } = this.of
     const settled = new Promise<StepEnd>((resolve, reject) => {
       this.#settle = { suspend: () => resolve("suspended"), fail: reject }
     })
     let cancelTimeout = (): void => {}
     this.#startTime = () => {
-      cancelTimeout = clock.after(definition.stepTimeoutMs, () => this.#abort(this.#tooSlow()))
+      cancelTimeout = clock.after(agent.stepTimeoutMs, () => this.#abort(this.#tooSlow()))
     }
     if (this.#timed) this.#startTime()
     const onStop = (): void => this.#abort(this.#stopped())
@@ -200,7 +230,7 @@ export class Step implements StepContext {
   }
 
   #tooSlow(): Error {
-    const message = `A step of "${this.agent}" took longer than ${this.parts.definition.stepTimeoutMs} ms (stepTimeoutMs)`
+    const message = `A step of "${this.agent}" took longer than ${this.parts.agent.stepTimeoutMs} ms (stepTimeoutMs)`
     return new RetryableError(message, { code: "STEP_TIMEOUT" })
   }
 }

@@ -1,26 +1,28 @@
 import { type SealedEvent, seal } from "../bus/encode.js"
-import type { MurmurEvent, TraceContext } from "../bus/event.js"
+import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import type { Log, Span } from "../telemetry/ports.js"
+import type { Clock } from "./clock.js"
 import { EmitGate, type StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { Effects } from "./effects.js"
+import type { Journal } from "./journal/journal.js"
 import type { Session } from "./sessions/session.js"
-import { Step } from "./step-context.js"
+import { Step, type StepParts } from "./step-context.js"
 import { journalOf } from "./step-notes.js"
 import type { Run, StepPorts } from "./step-ports.js"
 import { ToolCalls } from "./tools/tool-calls.js"
 
 /** Makes what an attempt consists of: its span, the handler's context, the outputs with their ids. */
-export class StepMaker {
+export class StepMaker implements StepParts {
   readonly #gate: EmitGate
   readonly #handle: (event: MurmurEvent, ctx: StepContext) => Promise<void> | void
   readonly #spanName: string
 
   constructor(
-    private readonly agent: AgentDefinition & { behaviour: { kind: "handle" } },
+    readonly agent: AgentDefinition & { behaviour: { kind: "handle" } },
     private readonly ports: StepPorts,
-    private readonly log: Log,
+    readonly log: Log,
   ) {
     this.#gate = new EmitGate(agent.name, agent.emits)
     this.#handle = agent.behaviour.handle
@@ -32,23 +34,40 @@ export class StepMaker {
     return this.ports.telemetry.tracing.start(this.#spanName, { kind: "consumer", parent: event.trace, attributes })
   }
 
+  get clock(): Clock {
+    return this.ports.clock
+  }
+
   step(run: Run, session?: Session): Step {
-    const { input, attempt, span, stopping } = run
-    const { event, storedAtMs, careful } = input
+    return new Step(this, run, session)
+  }
+
+  seal({ input, span }: Run, draft: EventDraft, position: number): SealedEvent {
+    const { event: cause } = input
     const { agent, ports } = this
+    const id = derivedId(agent.name, cause.key ?? "", cause.id, position)
+    const trace = span === undefined ? cause.trace : span.context
+    return seal(this.#gate.check(draft), { mesh: ports.names.mesh, producer: agent.name, cause, trace }, id)
+  }
+
+  effects(run: Run, session: Session | undefined, onSuspended: () => void): Effects {
+    const { event, storedAtMs, careful } = run.input
+    const { agent, ports } = this
+    const openJournal = (): Promise<Journal> => journalOf(run, ports)
+    return new Effects(
+      { agent: agent.name, event, storedAtMs, careful, state: agent.state, session, openJournal, onSuspended },
+      ports,
+    )
+  }
+
+  tools({ input, span }: Run, step: Step, effects: Effects): ToolCalls {
+    const { event, careful } = input
     const trace = span === undefined ? event.trace : span.context
-    return new Step({
-      ...{ event, storedAtMs, attempt, stopping, definition: agent, log: this.log, clock: ports.clock },
-      previousAttempt: input.previousAttempt,
-      seal: (draft, position) => this.#output(this.#gate.check(draft), event, position, trace),
-      makeEffects: (onSuspended) =>
-        new Effects(
-          { agent: agent.name, event, storedAtMs, careful, state: agent.state, session, onSuspended },
-          { ...ports, openJournal: () => journalOf(run, ports) },
-        ),
-      makeTools: (step, effects) =>
-        new ToolCalls({ agent: agent.name, event, careful, trace, signal: () => step.signal }, effects, ports),
-    })
+    return new ToolCalls(
+      { agent: this.agent.name, event, careful, trace, signal: () => step.signal },
+      effects,
+      this.ports,
+    )
   }
 
   /** Calls the handler. @returns a promise only where the handler does */
@@ -61,16 +80,6 @@ export class StepMaker {
       if (running === undefined) step.end()
     }
     return running
-  }
-
-  #output(
-    draft: Parameters<typeof seal>[0],
-    cause: MurmurEvent,
-    position: number,
-    trace: TraceContext | undefined,
-  ): SealedEvent {
-    const id = derivedId(this.agent.name, cause.key ?? "", cause.id, position)
-    return seal(draft, { mesh: this.ports.names.mesh, producer: this.agent.name, cause, trace }, id)
   }
 
   #attributes(event: MurmurEvent, attempt: number): Record<string, string | number | undefined> {

@@ -1,7 +1,7 @@
 import type { MurmurEvent } from "../bus/event.js"
 import type { Span, Telemetry } from "../telemetry/ports.js"
 import type { Attempt } from "./dead-letters.js"
-import type { EffectPorts } from "./effects.js"
+import type { EffectPorts, OpenJournal } from "./effects.js"
 import type { StepGuards } from "./guards/guards.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
 import type { Journal } from "./journal/journal.js"
@@ -23,6 +23,7 @@ export interface Sessions {
 
 /** The part of a node that a step needs. */
 export interface StepPorts extends EffectPorts {
+  readonly openJournal: OpenJournal
   readonly telemetry: Telemetry
   readonly names: { readonly mesh: string }
   readonly events: Pick<EventPort, "store" | "ids">

@@ -68,7 +68,14 @@ export class StepWorker {
   }
 
   /** Never rejects. */
-  async work(work: Work): Promise<Fate> {
+  work(work: Work): Promise<Fate> {
+    const { resume, past, ordered, inbox, storedAtMs } = work
+    if (resume !== undefined || inbox || past !== "none") return this.#workKnown(work)
+    // most events were never seen before: nothing has to be looked up
+    return this.#try(work, inputOf(work.event, { ordered, storedAtMs, careful: false, sentBack: false }), 0, [])
+  }
+
+  async #workKnown(work: Work): Promise<Fate> {
     const prepared = await this.#prepare(work)
     if (typeof prepared === "string") return prepared
     const past = prepared.journal === undefined ? undefined : (await prepared.journal).attempts
@@ -113,9 +120,13 @@ export class StepWorker {
   }
 
   /** A step that a process died in runs when no other such step does: if it dies again, it is known of which. */
-  async #attempt(input: StepInput, attempt: number): Promise<Outcome> {
+  #attempt(input: StepInput, attempt: number): Promise<Outcome> {
+    if (input.previousAttempt?.ended === "died") return this.#attemptAlone(input, attempt)
+    return this.parts.steps.attempt(input, attempt, this.parts.stopping)
+  }
+
+  async #attemptAlone(input: StepInput, attempt: number): Promise<Outcome> {
     const { steps, ports, stopping } = this.parts
-    if (input.previousAttempt?.ended !== "died") return steps.attempt(input, attempt, stopping)
     const entering = ports.alone.enter()
     await this.parts.pause(entering)
     try {
@@ -127,10 +138,7 @@ export class StepWorker {
 
   /** What the step is to be done with, or the fate of a work that needs no step. */
   async #prepare(work: Work): Promise<StepInput | Fate> {
-    const { resume, past, ordered, inbox, storedAtMs } = work
-    if (resume === undefined && !inbox && past === "none") {
-      return inputOf(work.event, { ordered, storedAtMs, careful: false, sentBack: false })
-    }
+    const { resume } = work
     for (let failures = 0; !this.parts.stopping.aborted; failures++) {
       try {
         return resume === undefined ? await this.#recall(work) : await this.#revive(work, resume)
@@ -194,7 +202,17 @@ function inputOf(
   event: MurmurEvent,
   how: Pick<StepInput, "ordered" | "storedAtMs" | "careful" | "sentBack">,
 ): StepInput {
-  return { event, ...how, journal: undefined, previousAttempt: undefined, admitted: false }
+  const { ordered, storedAtMs, careful, sentBack } = how
+  return {
+    event,
+    ordered,
+    storedAtMs,
+    careful,
+    sentBack,
+    journal: undefined,
+    previousAttempt: undefined,
+    admitted: false,
+  }
 }
 
 /** An attempt of another process, as a dead letter tells it. */

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 
 /** An event as a session tells whether it has committed it. */
 export interface CauseOf {
@@ -75,10 +75,10 @@ export class Causes {
 
   /** Whether it is committed. */
   has({ id, seq, storedAtMs }: CauseOf): boolean {
-    const hash = shortHash(id)
-    if (this.#givenUp.has(hash)) return false
+    const short = shortHash(id)
+    if (this.#givenUp.has(short)) return false
     const inOrder = seq > 0 && seq <= this.#through && storedAtMs <= this.#throughAtMs
-    return inOrder || this.#recent.has(hash) || this.#archived.has(hash)
+    return inOrder || this.#recent.has(short) || this.#archived.has(short)
   }
 
   /** Sequence of the message that brought an event which was given up; `undefined` when it was not. */
@@ -98,11 +98,11 @@ export class Causes {
       this.#through = seq
       this.#throughAtMs = storedAtMs
     }
-    const hash = shortHash(id)
-    this.#givenUp.delete(hash)
-    this.#archived.delete(hash)
-    this.#recent.delete(hash) // so that the map stays sorted by time
-    this.#recent.set(hash, atMs)
+    const short = shortHash(id)
+    this.#givenUp.delete(short)
+    this.#archived.delete(short)
+    this.#recent.delete(short) // so that the map stays sorted by time
+    this.#recent.set(short, atMs)
     this.#forgetBefore(atMs - this.keepMs)
   }
 
@@ -166,7 +166,7 @@ export class Causes {
 }
 
 function shortHash(id: string): string {
-  return createHash("sha256").update(id).digest("base64url").slice(0, HASH_LENGTH)
+  return hash("sha256", id, "base64url").slice(0, HASH_LENGTH)
 }
 
 function* hashesIn(text: string): Generator<string> {
