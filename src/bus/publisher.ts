@@ -103,12 +103,9 @@ export class Publisher {
     subject: string,
     payload: Uint8Array,
     expectedSeq?: number,
-    extra: Record<string, string> = {},
+    extra?: Record<string, string>,
   ): Promise<StreamAck> {
-    const sent = headers()
-    if (expectedSeq !== undefined) sent.set("Nats-Expected-Last-Subject-Sequence", String(expectedSeq))
-    for (const [name, value] of Object.entries(extra)) sent.set(name, value)
-    return this.#multiplexer.send(subject, payload, sent)
+    return this.#multiplexer.send(subject, payload, logHeaders(expectedSeq, extra))
   }
 
   /** Sends nothing until {@link resendAll}. For the connection's owner, when it is lost. */
@@ -138,6 +135,8 @@ function checkTimeout(timeoutMs: number | undefined): void {
 
 const HEADERS_START = `NATS/1.0\r\ncontent-type: ${STRUCTURED}\r\nNats-Msg-Id: `
 const HEADERS_END = "\r\n\r\n"
+const FENCE = "Nats-Expected-Last-Subject-Sequence"
+const FENCE_START = `NATS/1.0\r\n${FENCE}: `
 const PRINTABLE = /^[!-~]+$/
 
 /**
@@ -145,17 +144,28 @@ const PRINTABLE = /^[!-~]+$/
  * is put between bytes that are always the same (measured: a seventh of the time that building and encoding them takes).
  */
 function eventHeaders(id: string): MsgHdrs {
-  if (PRINTABLE.test(id)) return new EncodedHeaders(id) as unknown as MsgHdrs
+  if (PRINTABLE.test(id)) return new EncodedHeaders(HEADERS_START + id + HEADERS_END) as unknown as MsgHdrs
   const sent = headers() // refuses what must not stand in a header
   sent.set("content-type", STRUCTURED)
   sent.set("Nats-Msg-Id", id)
   return sent
 }
 
+/** The headers of a record in a log, most of which have the fence alone. */
+function logHeaders(expectedSeq: number | undefined, extra: Record<string, string> | undefined): MsgHdrs {
+  if (extra === undefined && expectedSeq !== undefined) {
+    return new EncodedHeaders(`${FENCE_START}${expectedSeq}${HEADERS_END}`) as unknown as MsgHdrs
+  }
+  const sent = headers()
+  if (expectedSeq !== undefined) sent.set(FENCE, String(expectedSeq))
+  for (const [name, value] of Object.entries(extra ?? {})) sent.set(name, value)
+  return sent
+}
+
 class EncodedHeaders {
-  constructor(private readonly id: string) {}
+  constructor(private readonly text: string) {}
 
   encode(): Uint8Array {
-    return Buffer.from(HEADERS_START + this.id + HEADERS_END, "latin1")
+    return Buffer.from(this.text, "latin1")
   }
 }

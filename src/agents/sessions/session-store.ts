@@ -126,12 +126,11 @@ export class SessionStore {
   }
 
   async #append(session: Session, record: SessionRecord): Promise<boolean> {
-    const text = JSON.stringify(record)
-    const payload = Buffer.from(text)
+    const payload = Buffer.from(JSON.stringify(record))
     try {
       const { seq } = await this.ports.log.append(session.subject, payload, session.seq)
-      // folded from what was stored, so that memory and log cannot differ; it is ours, so its form need not be checked
-      session.apply(JSON.parse(text) as SessionRecord, seq, payload.length)
+      // its entries are as JSON gives them back, so memory and log cannot differ
+      session.apply(record, seq, payload.length)
       return true
     } catch (error) {
       if (isMurmurError(error) && error.code === "FENCE_CONFLICT") return false
