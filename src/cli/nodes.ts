@@ -7,9 +7,10 @@ export async function nodes(cli: Cli): Promise<void> {
   const views = await withMesh(cli.options, async (bus) => nodeViews(await readMesh(bus)))
   if (cli.options.json) return cli.out.json(views)
   await cli.out.table(
-    ["id", "host", "version", "since", "agents", "sources", "http"],
-    views.map(({ id, host, version, since, agents, sources, http }) => [
+    ["id", "state", "host", "version", "since", "agents", "sources", "http"],
+    views.map(({ id, draining, host, version, since, agents, sources, http }) => [
       id,
+      draining ? "draining" : "running",
       host,
       version,
       since,

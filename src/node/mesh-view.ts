@@ -57,6 +57,8 @@ export interface NodeView {
   readonly sources: readonly string[]
   readonly http: string | null
   readonly pid: number
+  /** An operator has told it to leave: it finishes what it has begun. */
+  readonly draining: boolean
 }
 
 /** An event type as the mesh sees it. */
@@ -171,7 +173,7 @@ export function agentView(
 
 /** All nodes that are alive, by id. */
 export function nodeViews({ nodes }: MeshState): NodeView[] {
-  return nodes.map(({ id, host, version, agents, since, sources, http, pid }) => ({
+  return nodes.map(({ id, host, version, agents, since, sources, http, pid, draining }) => ({
     id,
     host,
     version,
@@ -180,6 +182,7 @@ export function nodeViews({ nodes }: MeshState): NodeView[] {
     sources: sources.map(({ name }) => name),
     http,
     pid,
+    draining,
   }))
 }
 

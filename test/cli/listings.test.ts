@@ -44,6 +44,7 @@ test("Nodes are listed with what they host", async () => {
       sources: [],
       http: null,
       pid: process.pid,
+      draining: false,
     },
   ])
 })
