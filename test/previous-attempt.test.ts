@@ -128,69 +128,94 @@ describe("in one process an attempt", () => {
   })
 })
 
-describe("after a process died", () => {
+describe.concurrent("after a process died", () => {
   const FIXTURE = fileURLToPath(new URL("./fixtures/mortal.ts", import.meta.url))
   let folder: string
-  let runsFile: string
-  let server: TestServer
-  let bus: Bus
-  const nodes: NodeProcess[] = []
+  const scenes = new Set<Scene>()
 
   beforeAll(async () => {
     await buildCli()
     folder = mkdtempSync(join(tmpdir(), "murmur-mortal-"))
-    runsFile = join(folder, "runs.txt")
   }, 120_000)
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
-  afterEach(async () => {
-    for (const { child, kill9 } of nodes.splice(0)) {
-      if (child.exitCode === null && child.signalCode === null) await kill9()
-    }
-    await bus?.close()
-    await server?.stop()
+  afterAll(async () => {
+    for (const scene of scenes) await scene.close()
+    rmSync(folder, { recursive: true, force: true })
   })
 
-  async function open(): Promise<void> {
-    writeFileSync(runsFile, "")
-    server = await startTestServer()
-    bus = await openBus({ url: server.url, name: "tester" })
-    await bus.ensureStreams()
-  }
+  /** A server and nodes for one test: they stand side by side, as most of their time is waiting for a partition. */
+  class Scene {
+    readonly #runsFile = join(folder, `runs-${scenes.size}.txt`)
+    readonly #nodes: NodeProcess[] = []
 
-  async function startNode(): Promise<NodeProcess> {
-    const node = await startNodeProcess([FIXTURE, "--nats", server.url, "--no-http"], { env: { RUNS_FILE: runsFile } })
-    nodes.push(node)
-    return node
-  }
-
-  const publish = (does: string, n: number, key: string) =>
-    bus.publish({ type: "mortal.task", key, data: { does, n, key }, id: `task-${n}` }, { producer: "cli" })
-  /** What each run said of itself: what it does, its number, which attempt, in which process. */
-  function runs(): string[][] {
-    const lines = readFileSync(runsFile, "utf8").trimEnd().split("\n")
-    return lines.map((line) => line.split(" "))
-  }
-  const journal = (step: string) => journalOf(bus, "mortal", step)
-
-  /** Starts nodes, one after the other, until a letter is there. @returns how many of them died */
-  async function restartUntilGivenUp(): Promise<number> {
-    for (let deaths = 0; deaths < 20; deaths++) {
-      const node = await startNode().catch(() => undefined) // it may die before it is ready
-      const dead = (): boolean => node === undefined || node.child.exitCode !== null
-      await until("it is dead, or has given the event up", async () => dead() || (await lettersOf(bus)).length > 0)
-      if (!dead()) return deaths
+    private constructor(
+      readonly server: TestServer,
+      readonly bus: Bus,
+    ) {
+      scenes.add(this)
+      writeFileSync(this.#runsFile, "")
     }
-    throw new Error("twenty processes died")
+
+    static async open(): Promise<Scene> {
+      const server = await startTestServer()
+      const bus = await openBus({ url: server.url, name: "tester" })
+      await bus.ensureStreams()
+      return new Scene(server, bus)
+    }
+
+    async close(): Promise<void> {
+      for (const { child, kill9 } of this.#nodes.splice(0)) {
+        if (child.exitCode === null && child.signalCode === null) await kill9()
+      }
+      await this.bus.close()
+      await this.server.stop()
+    }
+
+    async startNode(): Promise<NodeProcess> {
+      const args = [FIXTURE, "--nats", this.server.url, "--no-http"]
+      const node = await startNodeProcess(args, { env: { RUNS_FILE: this.#runsFile } })
+      this.#nodes.push(node)
+      return node
+    }
+
+    publish(does: string, n: number, key: string) {
+      const draft = { type: "mortal.task", key, data: { does, n, key }, id: `task-${n}` }
+      return this.bus.publish(draft, { producer: "cli" })
+    }
+
+    /** What each run said of itself: what it does, its number, which attempt, in which process. */
+    runs(): string[][] {
+      const lines = readFileSync(this.#runsFile, "utf8").trimEnd().split("\n")
+      return lines.map((line) => line.split(" "))
+    }
+
+    journal(step: string): Promise<string[]> {
+      return journalOf(this.bus, "mortal", step)
+    }
+
+    letters() {
+      return lettersOf(this.bus)
+    }
+
+    /** Starts nodes, one after the other, until a letter is there. @returns how many of them died */
+    async restartUntilGivenUp(): Promise<number> {
+      for (let deaths = 0; deaths < 20; deaths++) {
+        const node = await this.startNode().catch(() => undefined) // it may die before it is ready
+        const dead = (): boolean => node === undefined || node.child.exitCode !== null
+        await until("it is dead, or has given the event up", async () => dead() || (await this.letters()).length > 0)
+        if (!dead()) return deaths
+      }
+      throw new Error("twenty processes died")
+    }
   }
 
-  test("in a call, the next attempt is told which one it was", async () => {
-    await open()
-    const first = await startNode()
-    await publish("take long once", 1, "a")
-    await until("the long call is noted", async () => (await journal("task-1")).includes("begun"))
+  test("in a call, the next attempt is told which one it was", { timeout: 60_000 }, async () => {
+    const scene = await Scene.open()
+    const first = await scene.startNode()
+    await scene.publish("take long once", 1, "a")
+    await until("the long call is noted", async () => (await scene.journal("task-1")).includes("begun"))
     await first.kill9()
-    await startNode()
-    const [done] = await take(bus, "mortal.done", 1)
+    await scene.startNode()
+    const [done] = await take(scene.bus, "mortal.done", 1)
     expect(done?.data).toEqual({
       n: 1,
       attempt: 2,
@@ -206,20 +231,20 @@ describe("after a process died", () => {
     })
   })
 
-  test("between two attempts, they are counted on", async () => {
-    await open()
-    const first = await startNode()
-    await publish("fail", 1, "a")
+  test("between two attempts, they are counted on", { timeout: 60_000 }, async () => {
+    const scene = await Scene.open()
+    const first = await scene.startNode()
+    await scene.publish("fail", 1, "a")
     await until(
       "it has failed twice",
-      async () => (await journal("task-1")).filter((kind) => kind === "ended").length >= 2,
+      async () => (await scene.journal("task-1")).filter((kind) => kind === "ended").length >= 2,
     )
     await first.kill9()
-    const failed = runs().length
-    await startNode()
-    await until("it is given up", async () => (await lettersOf(bus)).length === 1)
-    const [letter] = await lettersOf(bus)
-    expect(runs().map(([, , attempt]) => Number(attempt))).toEqual([1, 2, 3, 4, 5])
+    const failed = scene.runs().length
+    await scene.startNode()
+    await until("it is given up", async () => (await scene.letters()).length === 1)
+    const [letter] = await scene.letters()
+    expect(scene.runs().map(([, , attempt]) => Number(attempt))).toEqual([1, 2, 3, 4, 5])
     expect(failed).toBeLessThan(5)
     expect(letter).toMatchObject({ reason: "failed", error: { message: "failed in attempt 5" } })
     expect(letter?.attempts.map(({ message }) => message)).toEqual([1, 2, 3, 4, 5].map((n) => `failed in attempt ${n}`))
@@ -233,16 +258,16 @@ describe("after a process died", () => {
     "and again and again by one poison event (%s), it is given up, and nothing else with it",
     { timeout: 120_000 },
     async (does, deaths, calls, where) => {
-      await open()
-      for (let n = 0; n < 10; n++) await publish("work", n, `key ${n}`)
-      await publish(does, 100, "poison")
-      await publish("work", 101, "poison")
-      for (let n = 10; n < 20; n++) await publish("work", n, `key ${n}`)
-      const died = await restartUntilGivenUp()
-      const done = await take(bus, "mortal.done", 21)
+      const scene = await Scene.open()
+      for (let n = 0; n < 10; n++) await scene.publish("work", n, `key ${n}`)
+      await scene.publish(does, 100, "poison")
+      await scene.publish("work", 101, "poison")
+      for (let n = 10; n < 20; n++) await scene.publish("work", n, `key ${n}`)
+      const died = await scene.restartUntilGivenUp()
+      const done = await take(scene.bus, "mortal.done", 21)
       expect(new Set(done.map(({ causationid }) => causationid)).size).toBe(21)
       expect(done.map(({ causationid }) => causationid)).not.toContain("task-100")
-      const [letter, ...more] = await lettersOf(bus)
+      const [letter, ...more] = await scene.letters()
       expect(more).toEqual([])
       expect(letter).toMatchObject({ reason: "died", event: { id: "task-100" }, error: { code: "STEP_DIED" } })
       expect(letter?.attempts).toHaveLength(5)
