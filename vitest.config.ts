@@ -14,6 +14,8 @@ export default defineConfig({
     // Each file gets a process of its own: a test may kill servers and open sockets without disturbing its neighbours.
     pool: "forks",
     maxWorkers: 2,
+    // Tests that run side by side in a file do so to wait together: for takeovers, ack waits, timers.
+    maxConcurrency: 10,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 10_000,
