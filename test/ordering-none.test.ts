@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
-import { afterEach, beforeAll, describe, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { z } from "zod"
 import {
   type AgentDefinition,
@@ -25,11 +25,17 @@ import { startNodeProcess } from "./support/node-process.js"
 const Asked = defineEvent("desk.asked", z.object({ n: z.number() }), { key: () => "one" })
 const Answered = defineEvent("desk.answered", z.object({ n: z.number(), by: z.string() }))
 
-let mesh: TestMesh | undefined
-afterEach(async () => {
-  await mesh?.stop()
-  mesh = undefined
+/** Each test has a mesh of its own, and they wait side by side. */
+const running: TestMesh[] = []
+afterAll(async () => {
+  await Promise.all(running.map((mesh) => mesh.stop()))
 })
+
+async function start(hosted: Parameters<typeof startMesh>[0]): Promise<TestMesh> {
+  const mesh = await startMesh(hosted)
+  running.push(mesh)
+  return mesh
+}
 
 interface Desk {
   readonly by?: string
@@ -65,7 +71,7 @@ const numbersOf = (events: readonly MurmurEvent[]): number[] =>
 const nodesOf = (events: readonly MurmurEvent[]): Set<unknown> =>
   new Set(events.map(({ data }) => (data as { by: string }).by))
 
-describe("an agent with ordering none", () => {
+describe.concurrent("an agent with ordering none", () => {
   test("shares the work of one key among its nodes, side by side", async () => {
     let running = 0
     let most = 0
@@ -75,7 +81,7 @@ describe("an agent with ordering none", () => {
       await delay(20)
       running -= 1
     }
-    mesh = await startMesh({ agents: [desk({ by: "first", concurrency: 3, handle: slowly })] })
+    const mesh = await start({ agents: [desk({ by: "first", concurrency: 3, handle: slowly })] })
     await mesh.addNode({ agents: [desk({ by: "second", concurrency: 3, handle: slowly })] })
     await ask(mesh.bus, ...upTo(60))
     const answers = await take(mesh.bus, "desk.answered", 60)
@@ -92,9 +98,9 @@ describe("an agent with ordering none", () => {
       free = resolve
     })
     const handle = (n: number): Promise<void> | void => (n < 2 ? stuck : undefined)
-    mesh = await startMesh({ agents: [desk({ by: "first", concurrency: 2, handle })] })
+    const mesh = await start({ agents: [desk({ by: "first", concurrency: 2, handle })] })
     await ask(mesh.bus, 0)
-    await until("it has begun", () => mesh?.node.hosts[0]?.inflight === 1)
+    await until("it has begun", () => mesh.node.hosts[0]?.inflight === 1)
     await ask(mesh.bus, 1, ...upTo(20, 2))
     // both places of the first are taken now or soon; what is behind is not kept there
     await mesh.addNode({ agents: [desk({ by: "second", concurrency: 8, handle })] })
@@ -107,7 +113,7 @@ describe("an agent with ordering none", () => {
     const handle = (n: number): void => {
       if (n === 0) throw new Error("not now")
     }
-    mesh = await startMesh({ agents: [desk({ concurrency: 1, handle })] })
+    const mesh = await start({ agents: [desk({ concurrency: 1, handle })] })
     await ask(mesh.bus, ...upTo(10))
     expect(numbersOf(await take(mesh.bus, "desk.answered", 9))).toEqual(upTo(9, 1))
   })
@@ -115,10 +121,10 @@ describe("an agent with ordering none", () => {
   test("holds no more on a node than inflightMax", async () => {
     let most = 0
     const handle = (): Promise<void> => {
-      most = Math.max(most, mesh?.node.hosts[0]?.inflight ?? 0)
+      most = Math.max(most, mesh.node.hosts[0]?.inflight ?? 0)
       return delay(5)
     }
-    mesh = await startMesh({ agents: [desk({ concurrency: 64, inflightMax: 5, handle })] })
+    const mesh = await start({ agents: [desk({ concurrency: 64, inflightMax: 5, handle })] })
     await ask(mesh.bus, ...upTo(50))
     await take(mesh.bus, "desk.answered", 50)
     expect(most).toBe(5)
@@ -130,7 +136,7 @@ describe("an agent with ordering none", () => {
       seen.push(n)
       return new Promise(() => {})
     }
-    mesh = await startMesh({ agents: [desk({ by: "first", concurrency: 3, handle: first })] })
+    const mesh = await start({ agents: [desk({ by: "first", concurrency: 3, handle: first })] })
     await ask(mesh.bus, ...upTo(3))
     await until("all have begun", () => seen.length === 3)
     await mesh.addNode({ agents: [desk({ by: "second" })] })
@@ -152,7 +158,7 @@ describe("an agent with ordering none", () => {
           ctx.emit(Answered({ n: event.data.n, by }, { key: "one" }))
         },
       })
-    mesh = await startMesh({ agents: [sleeper("first")] })
+    const mesh = await start({ agents: [sleeper("first")] })
     await mesh.addNode({ agents: [sleeper("second")] })
     await ask(mesh.bus, ...upTo(6))
     expect(numbersOf(await take(mesh.bus, "desk.answered", 6))).toEqual(upTo(6))
@@ -164,9 +170,9 @@ describe("an agent with ordering none", () => {
       throw new Error("no disk here")
     }
     const slow = { supervision: { intensity: 2, quarantineMs: 60_000 }, retry: { attempts: 2, backoffMs: 60_000 } }
-    mesh = await startMesh({ agents: [desk({ by: "broken", concurrency: 2, handle: broken, ...slow })] })
+    const mesh = await start({ agents: [desk({ by: "broken", concurrency: 2, handle: broken, ...slow })] })
     await ask(mesh.bus, 0, 1)
-    await until("it is quarantined", () => mesh?.node.hosts[0]?.quarantined === true)
+    await until("it is quarantined", () => mesh.node.hosts[0]?.quarantined === true)
     await ask(mesh.bus, ...upTo(10, 2))
     await mesh.addNode({ agents: [desk({ by: "sound", ...slow })] })
     const answers = await take(mesh.bus, "desk.answered", 10)
@@ -174,7 +180,7 @@ describe("an agent with ordering none", () => {
   })
 
   test("goes on after its server was gone", async () => {
-    mesh = await startMesh({ agents: [desk({ handle: () => delay(2) })] })
+    const mesh = await start({ agents: [desk({ handle: () => delay(2) })] })
     await ask(mesh.bus, ...upTo(200))
     await take(mesh.bus, "desk.answered", 20)
     await mesh.server.kill9()
@@ -190,7 +196,7 @@ describe("an agent with ordering none", () => {
   })
 })
 
-test("two nodes commit each event of one session once", async () => {
+test.concurrent("two nodes commit each event of one session once", async () => {
   const Counted = defineEvent("desk.counted", z.object({ n: z.number(), count: z.number() }))
   const counter = (): AgentDefinition =>
     defineAgent("counter", {
@@ -205,7 +211,7 @@ test("two nodes commit each event of one session once", async () => {
         ctx.emit(Counted({ n: event.data.n, count: ctx.state }, { key: "one" }))
       },
     })
-  mesh = await startMesh({ agents: [counter()] })
+  const mesh = await start({ agents: [counter()] })
   await mesh.addNode({ agents: [counter()] })
   await ask(mesh.bus, ...upTo(80))
   const counted = await take(mesh.bus, "desk.counted", 80)
@@ -217,7 +223,7 @@ test("two nodes commit each event of one session once", async () => {
   expect(new Set(commits.map(({ cause }) => (cause as { id: string }).id)).size).toBe(commits.length)
 })
 
-describe("changing the ordering of an agent", () => {
+describe.concurrent("changing the ordering of an agent", () => {
   const deployed = async (of: TestMesh): Promise<string[]> => {
     const names: string[] = []
     for await (const { name } of of.bus.link.manager.consumers.list(of.bus.names.events)) names.push(name)
@@ -225,7 +231,7 @@ describe("changing the ordering of an agent", () => {
   }
 
   test("loses nothing and begins where it was, there and back", async () => {
-    mesh = await startMesh({ agents: [desk({ ordering: "key" })] })
+    const mesh = await start({ agents: [desk({ ordering: "key" })] })
     await ask(mesh.bus, ...upTo(5))
     await take(mesh.bus, "desk.answered", 5)
     await untilDrained(mesh.bus, "desk")
@@ -245,7 +251,7 @@ describe("changing the ordering of an agent", () => {
   })
 
   test("of one that has seen nothing yet begins where it began", async () => {
-    mesh = await startMesh({})
+    const mesh = await start({})
     await ask(mesh.bus, ...upTo(3))
     const fresh = (ordering: "key" | "none"): AgentDefinition =>
       defineAgent("desk", { on: [Asked], emits: [Answered], ordering, handle: (e, ctx) => ctx.emit(answer(e.data.n)) })
@@ -259,7 +265,7 @@ describe("changing the ordering of an agent", () => {
   })
 
   test("deployed again, changes nothing", async () => {
-    mesh = await startMesh({ agents: [desk({})] })
+    const mesh = await start({ agents: [desk({})] })
     const before = await durableInfo(mesh.bus.link, mesh.bus.names.events, "desk=any")
     await mesh.addNode({ agents: [desk({})] })
     const after = await durableInfo(mesh.bus.link, mesh.bus.names.events, "desk=any")
@@ -269,7 +275,7 @@ describe("changing the ordering of an agent", () => {
   })
 })
 
-describe("with nodes as processes", () => {
+describe.concurrent("with nodes as processes", () => {
   const FIXTURE = fileURLToPath(new URL("./fixtures/sharing.ts", import.meta.url))
   beforeAll(() => buildCli())
 

@@ -106,7 +106,7 @@ export class Bank {
     for await (const _ of this.bus.publishMany(drafts, { producer: "cli" }));
   }
 
-  /** For how long an id is stored once only, from now on and until the next node starts, which says otherwise. */
+  /** For how long an id is stored once only, from now on. */
   async dedupFor(ms: number): Promise<void> {
     const { events } = this.bus.names
     await this.bus.link.manager.streams.update(events, { duplicate_window: ms * 1_000_000 })
