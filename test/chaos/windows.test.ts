@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "vitest"
+import { afterAll, afterEach, describe, expect, test } from "vitest"
 import { resetDurable } from "../../src/bus/consumers.js"
 import { readAll } from "../support/checker.js"
 import { until } from "../support/mesh.js"
@@ -11,9 +11,19 @@ afterEach(() => bank?.close())
 /** As short as a server takes it. */
 const WINDOW_MS = 100
 
-describe("outside of the server's dedup window", () => {
+describe.concurrent("outside of the server's dedup window", () => {
+  const banks: Bank[] = []
+  afterAll(async () => {
+    for (const bank of banks) await bank.close()
+  })
+  const open = async (): Promise<Bank> => {
+    const bank = await Bank.open()
+    banks.push(bank)
+    return bank
+  }
+
   test.each(["P6", "P7", "P8"])("a crash at %s stores no output twice", { timeout: 60_000 }, async (point) => {
-    bank = await Bank.open()
+    const bank = await open()
     const first = await bank.startNode({ MURMUR_CRASH_POINT: `${point}:kill:5` })
     await bank.dedupFor(WINDOW_MS)
     await bank.pay(20)
@@ -27,7 +37,7 @@ describe("outside of the server's dedup window", () => {
   })
 
   test("an event that comes ten times is committed once, and called for once", { timeout: 60_000 }, async () => {
-    bank = await Bank.open()
+    const bank = await open()
     await bank.startNode()
     await bank.dedupFor(WINDOW_MS)
     await bank.pay(20)
