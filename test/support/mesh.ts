@@ -35,8 +35,6 @@ export async function startMesh(
     closing.unshift(() => node.stop(2_000))
     return node
   }
-  const node = await addNode(hosted)
-  const bus = await connect("tester")
   const stop = async (): Promise<void> => {
     try {
       for (const close of closing.splice(0)) await close()
@@ -44,7 +42,14 @@ export async function startMesh(
       await server.stop() // also when a node cannot stop: no server may outlive its test
     }
   }
-  return { server, bus, node, addNode, stop }
+  try {
+    const node = await addNode(hosted)
+    const bus = await connect("tester")
+    return { server, bus, node, addNode, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
 }
 
 /** Reads events until enough are there. */

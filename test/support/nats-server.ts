@@ -66,6 +66,12 @@ function freePortGuess(): number {
   return 10_000 + Math.floor(Math.random() * 22_000)
 }
 
+/** What is left of them goes with this process. One listener for all: tests side by side have many. */
+const running = new Set<ChildProcess>()
+const killAll = (): void => {
+  for (const child of running) child.kill("SIGKILL")
+}
+
 class Instance {
   private child: ChildProcess | undefined
   private readonly logFile: string
@@ -107,7 +113,8 @@ class Instance {
     const child = spawn(testBinary(), ["-c", this.configFile], { stdio: "ignore" })
     this.child = child
     const spawnError = new Promise<Error>((resolve) => child.once("error", resolve))
-    process.once("exit", this.killNow)
+    if (running.size === 0) process.on("exit", killAll)
+    running.add(child)
     const deadline = Date.now() + READY_MS
     while (!(await this.answers())) {
       const failed = await Promise.race([spawnError, delay(20)])
@@ -134,13 +141,10 @@ class Instance {
     }
   }
 
-  private readonly killNow = (): void => {
-    this.child?.kill("SIGKILL")
-  }
-
   private async end(signal: "SIGINT" | "SIGKILL"): Promise<void> {
     const { child } = this
-    process.off("exit", this.killNow)
+    if (child !== undefined) running.delete(child)
+    if (running.size === 0) process.off("exit", killAll)
     if (child === undefined || child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
     const gone = once(child, "exit")
     // A stopped process (see pause) would not act on a signal other than SIGKILL.
