@@ -166,7 +166,7 @@ describe.concurrent("a step that sleeps", () => {
     napping(async (nap) => {
       const agent = napper(nap.plain)
       await nap.start(agent)
-      await nap.publish(order(1, 300))
+      await nap.publish(order(1, 1_500))
       await until("it sleeps", async () => (await nap.pending()) === 1)
       await nap.mesh.node.stop()
       await until("its time has passed", async () => (await nap.pending()) === 0)
@@ -182,7 +182,7 @@ describe.concurrent("a step that sleeps", () => {
       const agent = napper(nap.plain)
       await nap.start(agent)
       await nap.mesh.addNode({ agents: [agent] })
-      await nap.publish(order(1, 500), order(2, 500, "b"))
+      await nap.publish(order(1, 1_500), order(2, 1_500, "b"))
       await until("both sleep", async () => (await nap.pending()) === 2)
       await nap.mesh.node.bus.link.connection.close()
       expect(numbers(await take(nap.mesh.bus, "nap.done", 2)).toSorted()).toEqual([1, 2])
@@ -309,7 +309,7 @@ describe.concurrent("what lets a step go on", () => {
     "and who may not say so ends in the dead letters",
     napping(async (nap) => {
       await nap.start(napper(nap.plain))
-      await nap.publish(order(1, 1_000))
+      await nap.publish(order(1, 1_500))
       await until("it sleeps", async () => (await nap.pending()) === 1)
       const data = { kind: "wake", step: "order-1", position: 1 }
       await nap.mesh.bus.publish({ type: "murmur.inbox.napper", key: "a", data }, { producer: "cli" })
@@ -406,7 +406,7 @@ describe.concurrent("code that changes while a step sleeps", () => {
     "takes the step over where it stands",
     napping(async (nap) => {
       await nap.start(napper(nap.plain))
-      await nap.publish(order(1, 700))
+      await nap.publish(order(1, 1_500))
       await until("it sleeps", async () => (await nap.pending()) === 1)
       const changed: Handler = async (event, ctx) => {
         const answer = await ctx.run("before", nap.call("never"))
@@ -436,7 +436,7 @@ describe.concurrent("code that changes while a step sleeps", () => {
     "is an error that names both when it has %s",
     napping(async (nap, _, message, instead) => {
       await nap.start(napper(nap.plain))
-      await nap.publish(order(1, 400))
+      await nap.publish(order(1, 1_500))
       await until("it sleeps", async () => (await nap.pending()) === 1)
       const changed: Handler = async (_, ctx) => {
         await ctx.run("before", nap.call("never"))
