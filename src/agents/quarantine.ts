@@ -87,7 +87,8 @@ export class Quarantine {
     const forMs = Math.round(untilMs - last.atMs)
     this.log.error({ failures, times, forMs, code: last.code }, "fails again and again: quarantined, its events wait")
     this.ports.telemetry.metrics.count("murmur.agent.quarantines", 1, { agent: this.agent.name })
-    const error = { code: last.code, message: this.ports.deadLetters.redact(last.message) }
+    const { deadLetters } = this.ports
+    const error = { code: deadLetters.redact(last.code), message: deadLetters.redact(last.message) }
     this.#publish(QUARANTINED, { failures, times, since: timeText(sinceMs), untilAt: timeText(untilMs), error })
   }
 
