@@ -28,6 +28,8 @@ const LIVE_EXPIRES_MS = 30_000
 /** History is there: what does not come for so long is not coming, and it is looked again how much there is. */
 const HISTORY_EXPIRES_MS = 2_000
 const RETRY_MS_MAX = 2_000
+/** A question that was asked in the moment in which the connection broke is lost: without heartbeats it is asked anew. */
+const HEARTBEAT_MS = 3_000
 /** A refusal may be over in a moment (a stream that is made just now); one that is not is told. About half a minute. */
 const REFUSALS_MAX = 20
 
@@ -160,7 +162,11 @@ async function* fetch(
   count: number,
   expiresMs: number,
 ): AsyncGenerator<ReadMessage> {
-  const batch: ConsumerMessages = await consumer.fetch({ max_messages: count, expires: expiresMs })
+  const batch: ConsumerMessages = await consumer.fetch({
+    max_messages: count,
+    expires: expiresMs,
+    idle_heartbeat: Math.min(HEARTBEAT_MS, expiresMs / 2),
+  })
   const stop = (): void => batch.stop()
   signal?.addEventListener("abort", stop, { once: true })
   if (signal?.aborted === true) stop()
