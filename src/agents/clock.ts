@@ -41,6 +41,13 @@ export function every(clock: Clock, ms: number, work: () => void): () => void {
   return () => cancel()
 }
 
+/** Waits for work, but not for ever, and leaves no timer behind. The work goes on when its time is up. */
+export async function waitAtMost(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+  const over = new AbortController()
+  await Promise.race([clock.delay(ms, over.signal), work])
+  over.abort()
+}
+
 /** RFC 3339. */
 export function timeText(ms: number): string {
   return new Date(ms).toISOString()

@@ -4,6 +4,7 @@ import type { Receipt } from "../bus/receipt.js"
 import type { Delivery } from "../bus/tenure.js"
 import type { Log } from "../telemetry/ports.js"
 import { burialPorts, bury } from "./burial.js"
+import { waitAtMost } from "./clock.js"
 import { crashPoint } from "./crash-points.js"
 import type { GivenUp } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
@@ -209,18 +210,14 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     this.#quarantine.stop() // first: closing the mailbox lets go of what it held back
     this.#mailbox.close()
     await this.pause()
-    await this.#idle(graceMs)
+    await waitAtMost(this.ports.clock, graceMs, this.#mailbox.idle())
     this.#stopping.abort()
-    await this.#idle(LAST_WORDS_MS)
+    await waitAtMost(this.ports.clock, LAST_WORDS_MS, this.#mailbox.idle())
     this.#endHeartbeat?.()
     await this.#isolated?.stop()
     if (this.#mailbox.running > 0) return
     await Promise.all(owned.map((feed) => this.#marks[feed.partition]?.end(unfinishedThrough(feed)).catch(() => {})))
     await Promise.all(this.#feeds().map(({ port }) => port.release()))
-  }
-
-  async #idle(waitMs: number): Promise<void> {
-    await Promise.race([this.ports.clock.delay(waitMs), this.#mailbox.idle()])
   }
 
   #feeds(): Feed<Task>[] {

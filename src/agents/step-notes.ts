@@ -56,8 +56,10 @@ export class StepNotes {
       await journal.end({ attempt, outcome, durationMs, error })
       input.previousAttempt = journal.attempts.last // with the calls that it made
     })
+    let stop = (): void => {}
     const aborted = new Promise<void>((resolve) => {
-      if (!stopped) stopping.addEventListener("abort", () => resolve(), { once: true })
+      stop = resolve
+      if (!stopped) stopping.addEventListener("abort", stop, { once: true })
     })
     try {
       await Promise.race([noted, aborted])
@@ -65,6 +67,8 @@ export class StepNotes {
     } catch (thrown) {
       this.log.debug({ event: input.event.id, error: ensureError(thrown) }, "cannot note how an attempt ended")
       return isTakenOver(thrown)
+    } finally {
+      stopping.removeEventListener("abort", stop) // it outlives every attempt
     }
   }
 }
