@@ -44,8 +44,11 @@ export function every(clock: Clock, ms: number, work: () => void): () => void {
 /** Waits for work, but not for ever, and leaves no timer behind. The work goes on when its time is up. */
 export async function waitAtMost(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController()
-  await Promise.race([clock.delay(ms, over.signal), work])
-  over.abort()
+  try {
+    await Promise.race([clock.delay(ms, over.signal), work])
+  } finally {
+    over.abort()
+  }
 }
 
 /** RFC 3339. */

@@ -81,7 +81,7 @@ export class StreamLog implements RecordLog {
     return (await this.#ask(() => this.link.manager.streams.getMessage(this.stream, { seq }))) ?? undefined
   }
 
-  /** Reading does no harm twice: it is asked until the server answers. @throws MurmurError `BUS_CLOSED` */
+  /** For what does no harm twice: it is asked until the server answers. @throws MurmurError `BUS_CLOSED` */
   async #ask<T>(work: () => Promise<T>): Promise<T> {
     for (let failures = 0; ; failures++) {
       try {
@@ -99,6 +99,6 @@ export class StreamLog implements RecordLog {
   }
 
   async deleteBefore(subject: string, seq: number): Promise<void> {
-    await this.link.manager.streams.purge(this.stream, { filter: subject, seq })
+    await this.#ask(() => this.link.manager.streams.purge(this.stream, { filter: subject, seq }))
   }
 }

@@ -281,7 +281,7 @@ export class Journal {
   /** The step is done: what it waited for is waited for no more. */
   async close(): Promise<void> {
     if (this.#waits.size === 0) return
-    await this.end({ attempt: this.attempt, outcome: "done", answers: [...this.#answers.values()] })
+    await this.end({ attempt: this.attempt, outcome: "done" })
     await this.ports.log.deleteBefore(this.subject, this.#seq) // a wait is kept for ever: nobody else deletes it
   }
 
@@ -350,7 +350,6 @@ export class Journal {
         this.#waitSeqs.set(record.position, seq)
         return
       case "ended":
-        for (const answer of record.answers ?? []) this.#answers.set(answer.position, answer)
         if (record.outcome === "done") this.#waits.clear()
         if (record.outcome === "done" || record.outcome === "given-up") this.#fate = record.outcome
         return

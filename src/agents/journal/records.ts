@@ -71,8 +71,6 @@ const Ended = z.object({
   at: z.string(),
   durationMs: z.number().optional(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),
-  /** Every answer, when the records before this one are deleted: its event may come once more. */
-  answers: z.array(Answer).optional(),
 })
 
 const JournalRecord = z.discriminatedUnion("kind", [Begun, Answer, Undone, Waiting, AttemptBegun, Ended])
