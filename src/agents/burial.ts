@@ -1,8 +1,8 @@
-import { ensureError } from "../errors.js"
 import type { Log, Metrics } from "../telemetry/ports.js"
 import type { Clock } from "./clock.js"
 import type { DeadLetterWriter, GivenUp } from "./dead-letters.js"
 import type { AgentPorts, AgentStats } from "./host.js"
+import { persistently } from "./persistently.js"
 
 const RETRY_MS_MAX = 30_000
 
@@ -29,21 +29,18 @@ export function burialPorts(parts: { ports: AgentPorts; stats: AgentStats; log: 
  */
 export async function bury(given: GivenUp, ports: BurialPorts, stopped: AbortSignal): Promise<boolean> {
   const { letters, stats, metrics, clock, log } = ports
-  for (let failures = 0; !stopped.aborted; failures++) {
-    try {
-      const letter = await letters.write(given)
-      stats.deadLetters += 1
-      metrics.count("murmur.dead_letters", 1, { agent: given.agent, reason: given.reason })
-      log.error(
-        { event: given.event.id, key: given.key, reason: given.reason, letter: letter.id, error: given.error },
-        "gave an event up; it is in the dead letters",
-      )
-      return true
-    } catch (thrown) {
-      log.error({ seq: given.event.seq, error: ensureError(thrown) }, "cannot store a dead letter; trying again")
-      const waitMs = Math.min(RETRY_MS_MAX, 500 * 2 ** Math.min(failures, 10))
-      await clock.delay(waitMs, stopped)
-    }
+  if (stopped.aborted) return false
+  const onFailure = (error: Error): void => {
+    log.error({ seq: given.event.seq, error }, "cannot store a dead letter; trying again")
   }
-  return false
+  const how = { clock, stopping: stopped, firstMs: 500, maxMs: RETRY_MS_MAX, onFailure }
+  const letter = await persistently(() => letters.write(given), how).catch(() => undefined)
+  if (letter === undefined) return false
+  stats.deadLetters += 1
+  metrics.count("murmur.dead_letters", 1, { agent: given.agent, reason: given.reason })
+  log.error(
+    { event: given.event.id, key: given.key, reason: given.reason, letter: letter.id, error: given.error },
+    "gave an event up; it is in the dead letters",
+  )
+  return true
 }

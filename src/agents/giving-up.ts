@@ -8,6 +8,7 @@ import type { OpenJournal } from "./effects.js"
 import { GuardTripped } from "./guards/guard-tripped.js"
 import type { AgentStats } from "./host.js"
 import { originalOf } from "./original-event.js"
+import { persistently } from "./persistently.js"
 import type { HandlerPorts } from "./ports.js"
 import type { GivenUpRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
@@ -123,15 +124,9 @@ export class GivingUp {
 
   async #persistently<T>(work: () => Promise<T>): Promise<T | "left"> {
     const { stopping, log, ports } = this.parts
-    for (let failures = 0; !stopping.aborted; failures++) {
-      try {
-        return await work()
-      } catch (thrown) {
-        log.warn({ error: ensureError(thrown) }, "cannot give an event up; trying again")
-        await ports.clock.delay(Math.min(RETRY_MS_MAX, 100 * 2 ** Math.min(failures, 10)), stopping)
-      }
-    }
-    return "left"
+    const onFailure = (error: Error): void => log.warn({ error }, "cannot give an event up; trying again")
+    const how = { clock: ports.clock, stopping, firstMs: 100, maxMs: RETRY_MS_MAX, onFailure }
+    return persistently(work, how).catch(() => "left" as const)
   }
 }
 

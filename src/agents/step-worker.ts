@@ -1,5 +1,5 @@
 import type { MurmurEvent } from "../bus/event.js"
-import { ensureError, MurmurError } from "../errors.js"
+import { MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 import { burialPorts, bury } from "./burial.js"
 import type { Attempt, GivenUp } from "./dead-letters.js"
@@ -10,6 +10,7 @@ import { GivingUp, type GivingUpEnd } from "./giving-up.js"
 import { GuardTripped } from "./guards/guard-tripped.js"
 import type { AgentStats } from "./host.js"
 import type { Attempts, PreviousAttempt } from "./journal/attempts.js"
+import { persistently } from "./persistently.js"
 import type { HandlerPorts } from "./ports.js"
 import type { Quarantine } from "./quarantine.js"
 import { judge } from "./retry.js"
@@ -139,16 +140,14 @@ export class StepWorker {
   /** What the step is to be done with, or the fate of a work that needs no step. */
   async #prepare(work: Work): Promise<StepInput | Fate> {
     const { resume } = work
-    for (let failures = 0; !this.parts.stopping.aborted; failures++) {
-      try {
-        return resume === undefined ? await this.#recall(work) : await this.#revive(work, resume)
-      } catch (thrown) {
-        this.parts.log.warn({ event: work.event.id, error: ensureError(thrown) }, "cannot read a journal; trying again")
-        const waitMs = Math.min(RETRY_MS_MAX, 100 * 2 ** Math.min(failures, 10))
-        await this.parts.pause(this.parts.ports.clock.delay(waitMs, this.parts.stopping))
-      }
+    const { log, ports, pause, stopping } = this.parts
+    const look = (): Promise<StepInput | Fate> =>
+      resume === undefined ? this.#recall(work) : this.#revive(work, resume)
+    const onFailure = (error: Error): void => {
+      log.warn({ event: work.event.id, error }, "cannot read a journal; trying again")
     }
-    return "left"
+    const how = { clock: ports.clock, stopping, firstMs: 100, maxMs: RETRY_MS_MAX, onFailure, pause }
+    return persistently(look, how).catch(() => "left" as const)
   }
 
   /** An event that may have been tried before. */

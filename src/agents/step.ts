@@ -10,6 +10,7 @@ import { GuardTripped } from "./guards/guard-tripped.js"
 import { type AgentStats, agentLog } from "./host.js"
 import type { Journal } from "./journal/journal.js"
 import { Outputs } from "./outputs.js"
+import { persistently } from "./persistently.js"
 import { publishMissing } from "./publish-missing.js"
 import { changesBetween } from "./sessions/changes.js"
 import type { CommitRecord } from "./sessions/record.js"
@@ -178,7 +179,7 @@ export class StepRunner {
       crashPoint("P1")
       if (isCommitted(session, input)) {
         if (await stillWaits(session, input)) return SUSPENDED
-        await this.#persistently(() => this.#finishCommitted(sessions, session, input), event, stopping)
+        await this.#publishCommitted(() => this.#finishCommitted(sessions, session, input), event, stopping)
         return DONE
       }
       if (isGivenUp(session, input)) return GIVEN_UP
@@ -200,7 +201,7 @@ export class StepRunner {
       if ((await sessions.commit(session, record)) === "stored") {
         crashPoint("P6")
         if (step.outputs.length > 0) {
-          await this.#persistently(() => this.#outputs.publish(step.outputs), event, stopping)
+          await this.#publishCommitted(() => this.#outputs.publish(step.outputs), event, stopping)
         }
         crashPoint("P8")
         return DONE
@@ -231,19 +232,12 @@ export class StepRunner {
    * What is committed is in effect: it can no longer fail, only wait. The key waits with it, so that its outputs stay in
    * order, and the log says why.
    */
-  async #persistently(publish: () => Promise<unknown>, event: MurmurEvent, stopping: AbortSignal): Promise<void> {
-    for (let failures = 0; ; failures++) {
-      try {
-        await publish()
-        return
-      } catch (thrown) {
-        if (stopping.aborted) throw thrown
-        const error = ensureError(thrown)
-        this.#log.error({ event: event.id, key: event.key, error }, "cannot publish what is committed; trying again")
-        const waitMs = Math.min(PUBLISH_RETRY_MS_MAX, 250 * 2 ** Math.min(failures, 10))
-        await this.ports.clock.delay(waitMs, stopping)
-      }
+  #publishCommitted(publish: () => Promise<unknown>, event: MurmurEvent, stopping: AbortSignal): Promise<unknown> {
+    const { clock } = this.ports
+    const onFailure = (error: Error): void => {
+      this.#log.error({ event: event.id, key: event.key, error }, "cannot publish what is committed; trying again")
     }
+    return persistently(publish, { clock, stopping, firstMs: 250, maxMs: PUBLISH_RETRY_MS_MAX, onFailure })
   }
 
   #commitRecord(
