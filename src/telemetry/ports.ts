@@ -1,5 +1,7 @@
 import type { TraceContext } from "../bus/event.js"
 
+export type { TraceContext } from "../bus/event.js"
+
 /**
  * What the runtime needs of telemetry, and no more. The defaults do nothing, so that a mesh without telemetry
  * neither loads OpenTelemetry nor pays for it; `setup.ts` installs the real ones.
