@@ -8,7 +8,7 @@ import { isMurmurError, type MurmurError, RetryableError, TerminalError } from "
  * failed again and again; nobody asks it for a while);
  *
  * terminal: `LLM_KEY` (401, 403), `LLM_MODEL` (404), `LLM_REQUEST` (400, 422), `LLM_CONTEXT` (more than the model's window),
- * `LLM_FILTERED` (held back by the provider), `LLM_REPLY_TOO_LARGE`, `LLM_UNSUPPORTED`, `LLM_OPTION`, `LLM_GATEWAY` (no such
+ * `LLM_FILTERED` (held back by the provider), `LLM_IMAGE` (one that cannot be sent), `LLM_REPLY_TOO_LARGE`, `LLM_UNSUPPORTED`, `LLM_OPTION`, `LLM_GATEWAY` (no such
  * provider, or its package is not installed), `LLM_OBJECT` (no object that fits, after repairs), `LLM_TURNS`, `LLM_LOOP`.
  */
 export type LlmErrorCode = `LLM_${string}`

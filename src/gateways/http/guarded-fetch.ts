@@ -1,0 +1,80 @@
+import { RetryableError, TerminalError } from "../../errors.js"
+
+/** What bounds an answer. */
+export interface GuardOptions {
+  /** Of the gateway; for messages. */
+  readonly provider: string
+  /** How long an answer that has begun may stop coming, in milliseconds. Default 30_000. */
+  readonly idleMs?: number
+  /** How large an answer may be, in bytes, after decompression. Default 16 MiB. */
+  readonly replyBytesMax?: number
+}
+
+const IDLE_MS = 30_000
+const REPLY_BYTES_MAX = 16 * 2 ** 20
+
+type Guard = Required<GuardOptions>
+
+/**
+ * A `fetch` for the vendors' SDKs. An answer that stops coming, or never ends, breaks the request off; reading it then
+ * throws `LLM_IDLE` (retryable) or `LLM_REPLY_TOO_LARGE` (terminal). Only reading is timed: an answer that nobody reads is
+ * not idle. Until the headers are there the caller's signal is the only bound.
+ */
+export function guardedFetch({ provider, idleMs = IDLE_MS, replyBytesMax = REPLY_BYTES_MAX }: GuardOptions) {
+  const guard: Guard = { provider, idleMs, replyBytesMax }
+  return async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const response = await fetch(input, init)
+    if (response.body === null) return response
+    const { status, statusText, headers } = response
+    return new Response(guarded(response.body, guard), { status, statusText, headers })
+  }
+}
+
+function guarded(body: ReadableStream<Uint8Array>, guard: Guard): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  let bytes = 0
+  const giveUp = (controller: ReadableStreamDefaultController, error: Error): void => {
+    controller.error(error)
+    // The connection goes with it; what that throws is no news.
+    reader.cancel(error).catch(() => {})
+  }
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const timer = setTimeout(() => giveUp(controller, idleError(guard)), guard.idleMs)
+        try {
+          const { done, value } = await reader.read()
+          if (done) return close(controller)
+          bytes += value.byteLength
+          if (bytes > guard.replyBytesMax) giveUp(controller, sizeError(guard))
+          else controller.enqueue(value)
+        } finally {
+          clearTimeout(timer)
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+/** A read that was given up comes back as the end: by then the stream has failed, and cannot be closed. */
+function close(controller: ReadableStreamDefaultController): void {
+  try {
+    controller.close()
+  } catch {}
+}
+
+function idleError({ provider, idleMs }: Guard): RetryableError {
+  return new RetryableError(
+    `Cannot read the answer of provider "${provider}": it stopped coming; not a byte for ${idleMs} ms`,
+    { code: "LLM_IDLE", details: { provider, idleMs } },
+  )
+}
+
+function sizeError({ provider, replyBytesMax }: Guard): TerminalError {
+  return new TerminalError(
+    `Cannot read the answer of provider "${provider}": it is larger than ${replyBytesMax} bytes; ask for less, by maxTokens`,
+    { code: "LLM_REPLY_TOO_LARGE", details: { provider, replyBytesMax } },
+  )
+}
