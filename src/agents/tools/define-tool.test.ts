@@ -17,6 +17,8 @@ const given = { name: "pay", description: "Pays", input: z.object({ sum: z.numbe
 
 test("what is not said has its default", () => {
   expect(readLog).toMatchObject({ name: "readLog", effect: "read", timeoutMs: 30_000, askTimeoutMs: 86_400_000 })
+  expect(readLog).toMatchObject({ private: false, egress: false, untrusted: false, approval: "never" })
+  expect(defineTool({ ...given, effect: "irreversible" })).toMatchObject({ approval: "untrusted" })
   expect([isTool(readLog), isTool({ ...readLog }), isTool(null), isTool("readLog")]).toEqual([
     true,
     false,
@@ -70,7 +72,11 @@ test.each<[object, string[]]>([
   [{ effect: "reconcile" }, ["needs a function reconcile"]],
   [{ effect: "reconcile", reconcile: 1 }, ["reconcile must be a function, is number"]],
   [{ reconcile: () => ({ done: false }) }, ['reconcile goes with effect "reconcile"', '"read"']],
-  [{ askTimeoutMs: 5 }, ['askTimeoutMs goes with effect "irreversible"', '"read"']],
+  [{ askTimeoutMs: 5 }, ['askTimeoutMs goes with effect "irreversible" or with approval', '"read"']],
+  [{ private: "yes" }, ['private must be true or false, is "yes"']],
+  [{ egress: 1 }, ["egress must be true or false, is 1"]],
+  [{ untrusted: null }, ["untrusted must be true or false, is null"]],
+  [{ approval: "sometimes" }, ['approval must be one of never, always, untrusted, is "sometimes"']],
   [{ timeoutMs: 0 }, [`timeoutMs must be an integer from 1 to ${2 ** 31 - 1}, is 0`]],
   [{ timeoutMs: "5" }, ["is 5"]],
   [{ effect: "irreversible", askTimeoutMs: 1.5 }, ["askTimeoutMs must be an integer from 1 to", "is 1.5"]],

@@ -1,7 +1,7 @@
 import type { z } from "zod"
 import { MurmurError } from "../../errors.js"
 import { TIMER_MS_MAX } from "../clock.js"
-import type { AnyTool, Reconciled, Tool, ToolContext, ToolEffect } from "./tool.js"
+import type { AnyTool, Reconciled, Tool, ToolApproval, ToolContext, ToolEffect } from "./tool.js"
 
 const TOOL = Symbol.for("murmur.tool")
 
@@ -16,11 +16,21 @@ export interface ToolOptions<Name extends string, Input extends z.ZodObject, Raw
   readonly output?: z.ZodType<Out, Raw>
   /** What calling it does to the world. It decides what happens when it is not known how a call ended. */
   readonly effect: ToolEffect
+  /** Whether it returns data that must not leave. A step that outsiders have a say in may not read such data and send some. */
+  readonly private?: boolean
+  /** Whether it sends what it is given out of the house: to an address, a mailbox, a page. */
+  readonly egress?: boolean
+  /** Whether what it returns was written by outsiders: a web page, an issue, a commit message. */
+  readonly untrusted?: boolean
+  /**
+   * When a call needs a person's approval, besides the rule about private data. Default `untrusted` for an `irreversible`
+   * tool, else `never`.
+   */
+  readonly approval?: ToolApproval
   /** How long one call may take, in milliseconds. `ctx.signal` is aborted then. Default 30_000. */
   readonly timeoutMs?: number
   /**
-   * How long a person has to say whether an `irreversible` call may be made again, in milliseconds; then it may not.
-   * Default 86_400_000, a day.
+   * How long a person has to say whether a call may be made, in milliseconds; then it may not. Default 86_400_000, a day.
    */
   readonly askTimeoutMs?: number
   /** Does it. A `RetryableError` or `TerminalError` of an `irreversible` tool says that nothing was done. */
@@ -32,7 +42,12 @@ export interface ToolOptions<Name extends string, Input extends z.ZodObject, Raw
 type GivenOptions = ToolOptions<string, z.ZodObject, unknown>
 
 const EFFECTS: readonly ToolEffect[] = ["read", "idempotent", "reconcile", "irreversible"]
-const KNOWN = ["name", "description", "input", "output", "effect", "timeoutMs", "askTimeoutMs", "run", "reconcile"]
+const APPROVALS: readonly ToolApproval[] = ["never", "always", "untrusted"]
+const LABELS = ["private", "egress", "untrusted"] as const
+const KNOWN = [
+  ...["name", "description", "input", "output", "effect", ...LABELS, "approval", "timeoutMs", "askTimeoutMs"],
+  ...["run", "reconcile"],
+]
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
 const DAY_MS = 86_400_000
 const ASK_MS_MAX = 100 * 365 * DAY_MS
@@ -58,6 +73,10 @@ export function defineTool<const Name extends string, Input extends z.ZodObject,
   const { name, description, effect, input, output } = options
   const tool: AnyTool = {
     ...{ name, description, effect, input, output },
+    private: options.private ?? false,
+    egress: options.egress ?? false,
+    untrusted: options.untrusted ?? false,
+    approval: options.approval ?? (effect === "irreversible" ? "untrusted" : "never"),
     timeoutMs: options.timeoutMs ?? 30_000,
     askTimeoutMs: options.askTimeoutMs ?? DAY_MS,
     run: options.run.bind(options) as AnyTool["run"],
@@ -80,8 +99,10 @@ export function toolCode(tool: AnyTool): string {
   return String((tool as AnyTool & { readonly [TOOL]?: string })[TOOL])
 }
 
-function codeOf({ name, effect, run, reconcile }: GivenOptions): string {
-  return [name, effect, run, reconcile].map(String).join("\n")
+function codeOf(options: GivenOptions): string {
+  const { name, effect, run, reconcile, approval } = options
+  const labels = LABELS.filter((label) => options[label])
+  return [name, effect, run, reconcile, ...labels, ...(approval === undefined ? [] : [approval])].map(String).join("\n")
 }
 
 /** @throws MurmurError `TOOL_OPTION` */
@@ -102,6 +123,7 @@ function check(options: GivenOptions): void {
   checkSchemas(options)
   if (typeof run !== "function") fail(name, `run must be a function, is ${typeof run}`)
   checkReconcile(name, effect, reconcile)
+  checkTrust(options)
   checkTimes(options)
 }
 
@@ -122,10 +144,20 @@ function checkReconcile(name: string, effect: ToolEffect, reconcile: unknown): v
   }
 }
 
+function checkTrust(options: GivenOptions): void {
+  const { name, approval } = options
+  const label = LABELS.find((each) => options[each] !== undefined && typeof options[each] !== "boolean")
+  if (label !== undefined) fail(name, `${label} must be true or false, is ${JSON.stringify(options[label])}`)
+  if (approval !== undefined && !APPROVALS.includes(approval)) {
+    fail(name, `approval must be one of ${APPROVALS.join(", ")}, is ${JSON.stringify(approval)}`)
+  }
+}
+
 function checkTimes(options: GivenOptions): void {
-  const { name, effect } = options
-  if (options.askTimeoutMs !== undefined && effect !== "irreversible") {
-    fail(name, `askTimeoutMs goes with effect "irreversible", and its effect is "${effect}"`)
+  const { name, effect, approval = "never" } = options
+  const asks = effect === "irreversible" || approval !== "never" || options.private || options.egress
+  if (options.askTimeoutMs !== undefined && !asks) {
+    fail(name, `askTimeoutMs goes with effect "irreversible" or with approval, and its effect is "${effect}"`)
   }
   for (const [option, most] of [
     ["timeoutMs", TIMER_MS_MAX],

@@ -1,5 +1,6 @@
 import type { z } from "zod"
 import type { Log } from "../../telemetry/ports.js"
+import type { NodeServices } from "./node-services.js"
 
 /**
  * What calling a tool does to the world, and so what may happen when it is not known how a call ended:
@@ -10,6 +11,12 @@ import type { Log } from "../../telemetry/ports.js"
  * - `irreversible`: something that may not happen twice and cannot be found out: a person is asked.
  */
 export type ToolEffect = "read" | "idempotent" | "reconcile" | "irreversible"
+
+/**
+ * When a call needs a person's approval: never, always, or in a step that outsiders have a say in (its event or something
+ * that it has read came from outside).
+ */
+export type ToolApproval = "never" | "always" | "untrusted"
 
 /** What a tool is given for one call. */
 export interface ToolContext {
@@ -24,6 +31,8 @@ export interface ToolContext {
   /** Aborted when the call's time is up, and when its step ends. */
   readonly signal: AbortSignal
   readonly log: Log
+  /** What the node offers to tools that it runs itself; a tool of a user's gets none. */
+  readonly node?: NodeServices | undefined
 }
 
 /** What `reconcile` has found out about a call whose end is not known. */
@@ -34,6 +43,13 @@ export interface Tool<Name extends string = string, In = unknown, Out = unknown>
   readonly name: Name
   readonly description: string
   readonly effect: ToolEffect
+  /** Whether what it returns must not leave. */
+  readonly private: boolean
+  /** Whether it sends out what it is given. */
+  readonly egress: boolean
+  /** Whether outsiders write what it returns. */
+  readonly untrusted: boolean
+  readonly approval: ToolApproval
   readonly timeoutMs: number
   readonly askTimeoutMs: number
   readonly input: z.ZodType
