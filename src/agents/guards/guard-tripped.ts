@@ -43,6 +43,12 @@ export class GuardTripped extends TerminalError {
   }
 }
 
+/**
+ * A budget is used up: of events, steps, tokens or money; of one tree, of an agent's day, of the mesh's day or month. The
+ * event is parked as a dead letter, with what was used, and nothing of its step is in effect.
+ */
+export class BudgetExceeded extends GuardTripped {}
+
 /** Whether a guard watches the shape of a tree, and not its size. */
 export function isLoopGuard(guard: GuardName): boolean {
   return guard === "hops" || guard === "cycles"

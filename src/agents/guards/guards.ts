@@ -1,8 +1,9 @@
 import type { MurmurEvent } from "../../bus/event.js"
 import { derivedId } from "../../bus/ids.js"
+import type { Meter } from "../../gateways/broker/broker.js"
 import { Announcer } from "./announcer.js"
 import { Budget } from "./budget.js"
-import { GuardTripped, type Trip } from "./guard-tripped.js"
+import { BudgetExceeded, GuardTripped, isLoopGuard, type Trip } from "./guard-tripped.js"
 import type { GuardPorts } from "./ports.js"
 
 /** What the guards have to know of an agent. */
@@ -13,7 +14,16 @@ export interface GuardedAgent {
   readonly cyclesMax: number
 }
 
-/** The guards as one agent's steps meet them. Both answer with nothing where there is nothing to wait for. */
+/** Counts what models cost, for one step. */
+export interface StepMeter extends Meter {
+  /**
+   * Why a budget has stopped the step: a handler may have caught the error, but what goes on without its answer must not
+   * be committed. Whoever runs the step throws it again.
+   */
+  readonly exceeded: GuardTripped | undefined
+}
+
+/** The guards as one agent's steps meet them. They answer with nothing where there is nothing to wait for. */
 export interface StepGuards {
   /**
    * Asked before the handler of an event runs for the first time; not for a step that is committed already.
@@ -28,6 +38,8 @@ export interface StepGuards {
    * @throws GuardTripped (as a rejection) when they may not be
    */
   reserveOutputs(event: MurmurEvent, count: number): Promise<void> | undefined
+  /** Counts what the step on an event spends on models, and stops it before it spends too much. One a step. */
+  meter(event: MurmurEvent): StepMeter
 }
 
 /**
@@ -47,6 +59,9 @@ export class Guards {
   of(agent: GuardedAgent): StepGuards {
     return new AgentGuards(agent, this.ports, this.#budget, this.#announcer)
   }
+
+  /** Resolves when all that was spent is counted, as far as the bus can be reached. For the node, when it stops. */
+  async flush(): Promise<void> {}
 }
 
 class AgentGuards implements StepGuards {
@@ -67,6 +82,10 @@ class AgentGuards implements StepGuards {
 
   reserveOutputs(event: MurmurEvent, count: number): Promise<void> | undefined {
     return count === 0 ? undefined : this.#reserve(event, "events", count)
+  }
+
+  meter(_event: MurmurEvent): StepMeter {
+    return { active: false, exceeded: undefined, reserve: async () => ({ settle: () => {} }) }
   }
 
   /** Beyond a limit of the agent: an operator may have granted this tree more. */
@@ -95,7 +114,7 @@ class AgentGuards implements StepGuards {
   async #trip(event: MurmurEvent, guard: string, excess: Pick<Trip, "limit" | "used" | "refused">): Promise<never> {
     const trip = { ...this.#seen(event), guard, ...excess }
     await this.announcer.tripped(trip, event)
-    throw new GuardTripped(event.id, trip)
+    throw isLoopGuard(guard) ? new GuardTripped(event.id, trip) : new BudgetExceeded(event.id, trip)
   }
 
   #warn(event: MurmurEvent, cycles: number): void {
