@@ -5,7 +5,7 @@ import { delimited } from "./delimited.js"
 /** Bounds of one template: its text, what it renders to, how long that may take, and what it may build on the way. */
 export const TEMPLATE_CHARS_MAX = 262_144
 export const OUTPUT_CHARS_MAX = 524_288
-const RENDER_MS_MAX = 1_000
+const RENDER_MS_MAX = 500
 const BUILT_MAX = 4_000_000
 
 /** They read files. */

@@ -41,7 +41,7 @@ export function checkTemplate(text: string, { what = "a template", variables }: 
 /**
  * Renders a template. What it may use is given by `variables` and nothing else: no files, no clock, no chance. A variable
  * that is not there is an error, except in a condition (`{% if event.data.title %}`) and before the filter `default`. Takes
- * at most a second.
+ * at most half a second.
  *
  * @throws TerminalError `TEMPLATE` with line and column
  * @example
