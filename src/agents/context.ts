@@ -2,9 +2,14 @@ import { checkDraft } from "../bus/check-draft.js"
 import type { AnyEventDefinition } from "../bus/define-event.js"
 import type { EventDraft } from "../bus/event.js"
 import { MurmurError } from "../errors.js"
+import type { Llm } from "../gateways/llm/llm.js"
 import type { Log } from "../telemetry/ports.js"
 import type { AskOptions } from "./ask.js"
+import type { BranchContext } from "./branch-context.js"
+import type { AgentDefinition } from "./define-agent.js"
+import type { DelegateOptions } from "./delegation/options.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
+import type { ModelTool } from "./step-calls.js"
 import type { AnyTool, ToolFunctions } from "./tools/tool.js"
 
 /** What each kind of entry does to the state. */
@@ -80,6 +85,29 @@ export interface StepContext<
    * const answer = await ctx.ask("Roll acme/web back?", { choices: ["yes", "no"], default: "no", timeoutMs: 3_600_000 })
    */
   ask(question: string, options: AskOptions): Promise<string>
+  /**
+   * Models. Each answer is journaled: what was answered once is not asked, and not paid, again when the step runs again.
+   *
+   * @example
+   * const { object } = await ctx.llm.object(Diagnosis, [system("You read CI logs."), user(log)])
+   */
+  readonly llm: Llm<ModelTool>
+  /**
+   * Hands a task to another agent and waits for its reply as {@link sleep} does. The task is an event to that agent, done
+   * in a session of its own, wherever it runs.
+   *
+   * @throws TerminalError `DELEGATE_FAILED` when it is given up, `DELEGATE_TIMEOUT` when its time is up without a default
+   */
+  delegate<Out = unknown>(to: AgentDefinition | string, input: unknown, options?: DelegateOptions): Promise<Out>
+  /** Hands the task that this step handles to another agent, which replies in its place. */
+  handoff(to: AgentDefinition | string, input: unknown, options?: DelegateOptions): Promise<void>
+  /** Answers the task that this step handles: what `ctx.delegate` returns. @throws MurmurError when it handles none */
+  reply(output: unknown): void
+  /**
+   * A context of its own for what runs beside something else in this step and makes several calls: so that the step is the
+   * same on each attempt, whichever is faster. `parallel` and `mapReduce` do this by themselves.
+   */
+  branch(): BranchContext
   /** When the event was stored: the time of the step, the same on each attempt. */
   now(): Date
   /** A number from 0 to 1; the same sequence on each attempt. */

@@ -1,11 +1,16 @@
-import { type AnyEventDefinition, type EventSelection, isEventDefinition } from "../bus/define-event.js"
+import type { z } from "zod"
+import { type AnyEventDefinition, defineEvent, type EventSelection, isEventDefinition } from "../bus/define-event.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import { checkName } from "../bus/subjects.js"
 import { MurmurError } from "../errors.js"
 import { parseFilter } from "../router/filter.js"
 import { parsePattern } from "../router/pattern.js"
+import { taskType } from "../router/reserved.js"
 import type { Evolvers, StepContext } from "./context.js"
+import { type TaskData, taskSchema } from "./delegation/task.js"
+import type { CheckedMind, InstructedOptions, MindOptions } from "./mind-options.js"
+import { instructedHandle } from "./minds/instructed.js"
 import { checkOptions } from "./options.js"
 import type { Reaction } from "./reaction.js"
 import type { StateDefinition } from "./sessions/session.js"
@@ -134,7 +139,37 @@ export interface HandlerOptions<
   S = undefined,
   E extends Evolvers<S> = Evolvers<S>,
   T extends readonly AnyTool[] = readonly AnyTool[],
-> extends AgentOptions<On> {
+  I extends z.ZodObject | undefined = undefined,
+> extends StepOptions<On, S, E, T, I> {
+  handle(event: EventOf<On[number]> | TaskOf<I>, ctx: StepContext<S, E, T>): Promise<void> | void
+  readonly react?: never
+  readonly instructions?: never
+}
+
+/** An agent whose model decides, with tools, what is done with an event. */
+export interface InstructionOptions<
+  On extends readonly Trigger[] = readonly Trigger[],
+  S = undefined,
+  E extends Evolvers<S> = Evolvers<S>,
+  T extends readonly AnyTool[] = readonly AnyTool[],
+  I extends z.ZodObject | undefined = undefined,
+> extends StepOptions<On, S, E, T, I>,
+    InstructedOptions {
+  readonly handle?: never
+  readonly react?: never
+}
+
+/** Options of agents that handle one event in one step. */
+export interface StepOptions<
+  On extends readonly Trigger[],
+  S,
+  E extends Evolvers<S>,
+  T extends readonly AnyTool[],
+  I extends z.ZodObject | undefined,
+> extends AgentOptions<On>,
+    Omit<MindOptions, "input"> {
+  /** What its tasks are about: with it other agents may delegate to it (`ctx.delegate`). */
+  readonly input?: I
   /** What it may call as `ctx.tools.<name>`, made by `defineTool`. */
   readonly tools?: T
   /**
@@ -154,14 +189,16 @@ export interface HandlerOptions<
   readonly memoryMbMax?: number
   /** With it each key has a state of its own, kept as a log of entries. */
   readonly state?: StateOptions<S, E>
-  handle(event: EventOf<On[number]>, ctx: StepContext<S, E, T>): Promise<void> | void
-  readonly react?: never
 }
+
+/** The event that brings a task to an agent with `input`. */
+export type TaskOf<I> = I extends z.ZodObject ? MurmurEvent<TaskData & { readonly input: z.output<I> }> : never
 
 /** An agent that is a function from a stream of events to a stream of events, one stream per key. */
 export interface ReactOptions<On extends readonly Trigger[] = readonly Trigger[]> extends AgentOptions<On> {
   readonly react: Reaction<EventOf<On[number]>>
   readonly handle?: never
+  readonly instructions?: never
 }
 
 /** A trigger in one form: a route with an optional predicate and an optional definition. */
@@ -182,7 +219,7 @@ export interface AgentState extends StateDefinition {
 }
 
 /** What {@link defineAgent} returns: everything checked, every default filled in. */
-export interface AgentDefinition {
+export interface AgentDefinition extends CheckedMind {
   readonly name: string
   readonly description: string | undefined
   readonly triggers: readonly NormalTrigger[]
@@ -230,24 +267,40 @@ export function defineAgent<
   S = undefined,
   E extends Evolvers<S> = Evolvers<S>,
   const T extends readonly AnyTool[] = readonly [],
->(name: string, options: HandlerOptions<On, S, E, T> | ReactOptions<On>): AgentDefinition {
+  I extends z.ZodObject | undefined = undefined,
+>(
+  name: string,
+  options: HandlerOptions<On, S, E, T, I> | InstructionOptions<On, S, E, T, I> | ReactOptions<On>,
+): AgentDefinition {
   checkName(name, "agent")
   const checked = checkOptions(name, options)
   const triggers = options.on.map((trigger) => normalise(name, trigger))
-  const behaviour = (
-    typeof options.handle === "function"
-      ? { kind: "handle", handle: options.handle.bind(options) }
-      : { kind: "react", react: options.react?.bind(options) }
-  ) as AgentDefinition["behaviour"]
+  if (checked.input !== undefined) triggers.push(normalise(name, taskEvent(name, checked.input)))
   const definition: AgentDefinition = {
     name,
     ...checked,
     triggers,
     emits: options.emits ?? [],
     code: codeOf(options),
-    behaviour,
+    behaviour: behaviourOf(name, options, checked),
   }
   return Object.defineProperty(definition, AGENT, { value: true })
+}
+
+function behaviourOf(
+  name: string,
+  options: { readonly handle?: unknown; readonly react?: unknown; readonly emits?: readonly AnyEventDefinition[] },
+  checked: CheckedMind & Pick<AgentDefinition, "tools">,
+): AgentDefinition["behaviour"] {
+  const { react, handle, emits = [] } = options
+  if (typeof react === "function") return { kind: "react", react: react.bind(options) }
+  if (typeof handle === "function") return { kind: "handle", handle: handle.bind(options) }
+  const { instructions = "" } = checked
+  return { kind: "handle", handle: instructedHandle({ name, emits, ...checked, instructions }) }
+}
+
+function taskEvent(name: string, input: z.ZodObject): AnyEventDefinition {
+  return defineEvent(taskType(name), taskSchema(input)) as unknown as AnyEventDefinition
 }
 
 function codeOf(options: object): string {

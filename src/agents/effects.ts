@@ -8,6 +8,7 @@ import { isTakenOver } from "./give-way.js"
 import type { Call, Journal, Waited } from "./journal/journal.js"
 import type { Wait } from "./journal/records.js"
 import { plain } from "./plain.js"
+import { Positions } from "./positions.js"
 import type { StateEntry } from "./sessions/record.js"
 import { evolve, type Session, type StateDefinition } from "./sessions/session.js"
 import { carried, type SuspensionPort } from "./suspension.js"
@@ -47,7 +48,8 @@ export class Effects {
   #journal: Promise<Journal> | undefined
   /** The same sequence of numbers on each attempt of this step. */
   readonly random: () => number
-  #calls = 0
+  /** Of the calls that the handler makes itself; branches have their own. */
+  readonly positions = Positions.ofStep()
   /** Journaled calls that run at this moment. */
   #running = 0
   /** Waits that the handler stands before. */
@@ -82,19 +84,29 @@ export class Effects {
     this.entries.push(entry)
   }
 
-  async run<T>(name: string, work: () => Promise<T> | T): Promise<T> {
+  async run<T>(name: string, work: () => Promise<T> | T, at = this.positions): Promise<T> {
     const answer = async (): Promise<T> => plain(await work(), `the answer of "${name}"`) as T
-    const note = this.scope.careful ? "first" : "beside"
-    return this.journaled(`run ${name}`, null, (journal, call) => journal.call(call, answer, note))
+    return this.journaled(`run ${name}`, null, (journal, call) => journal.call(call, answer, this.note), at)
+  }
+
+  /** When it is noted that a call begins which may simply be made again. */
+  get note(): "first" | "beside" {
+    return this.scope.careful ? "first" : "beside"
   }
 
   /**
    * A call of the handler that uses the journal, at the next position. Until it is over the step is not suspended.
    *
    * @param make is given the journal and the call
+   * @param at whose next position it is
    */
-  async journaled<T>(call: string, input: unknown, make: (journal: Journal, call: Call) => Promise<T>): Promise<T> {
-    const position = this.#calls++
+  async journaled<T>(
+    call: string,
+    input: unknown,
+    make: (journal: Journal, call: Call) => Promise<T>,
+    at: Pick<Positions, "next"> = this.positions,
+  ): Promise<T> {
+    const position = at.next()
     this.#running += 1
     try {
       const journal = await this.#open()
@@ -109,14 +121,14 @@ export class Effects {
     }
   }
 
-  async sleep(ms: number): Promise<void> {
+  async sleep(ms: number, at = this.positions): Promise<void> {
     checkSleep(this.scope.agent, ms)
     const until = (): string => timeText(this.ports.clock.now() + ms)
-    await this.#stand({ position: this.#calls++, call: "sleep", input: ms }, () => ({ kind: "sleep", until: until() }))
+    await this.wait({ position: at.next(), call: "sleep", input: ms }, () => ({ kind: "sleep", until: until() }))
   }
 
-  async ask(question: string, options: AskOptions): Promise<string> {
-    return this.askAbout(this.#calls++, question, options)
+  async ask(question: string, options: AskOptions, at = this.positions): Promise<string> {
+    return this.askAbout(at.next(), question, options)
   }
 
   /**
@@ -138,14 +150,19 @@ export class Effects {
     const call = { position, call: "ask", input: [question, options.choices ?? null] }
     if (position < 0) this.#running -= 1 // the call that it is about stands still as well
     try {
-      return String(await this.#stand(call, () => wait))
+      return String(await this.wait(call, () => wait))
     } finally {
       if (position < 0) this.#running += 1
     }
   }
 
-  /** Stands before a wait: goes on at once when it is over, else never: the run is thrown away. */
-  async #stand(call: Call, wait: () => Wait): Promise<unknown> {
+  /**
+   * Stands before a wait: goes on at once when it is over, else never: the run is thrown away.
+   *
+   * @param wait what is waited for, when it is new
+   * @param begin sees to it that what is waited for begins; once or more often
+   */
+  async wait(call: Call, wait: () => Wait, begin?: (wait: Wait) => Promise<void>): Promise<unknown> {
     this.#running += 1
     let waited: Waited
     try {
@@ -156,7 +173,10 @@ export class Effects {
         event: carried(await this.ports.original(this.scope.event)),
         storedAt: timeText(this.scope.storedAtMs),
       }))
-      if (waited.kind === "waiting" && !waited.arranged) await this.#arrange(waited.record.wait, call.position)
+      if (waited.kind === "waiting" && !waited.arranged) {
+        await this.#arrange(waited.record.wait, call.position)
+        await begin?.(waited.record.wait)
+      }
     } finally {
       this.#running -= 1
       this.#suspendWhenIdle() // the handler may stand before another wait
@@ -180,7 +200,7 @@ export class Effects {
     const { key, id: step } = event
     await suspension.openInbox(agent)
     await suspension.setTimer({ agent, key, step, position, at: new Date(wait.until) })
-    if (wait.kind === "sleep") return
+    if (wait.kind !== "ask") return
     const { id, question, choices, default: fallback, until } = wait
     const asked = { id, agent, key, step, position, question, choices, default: fallback, until }
     await suspension.ask({ ...asked, askedAt: timeText(clock.now()) }, event)

@@ -6,6 +6,7 @@ import type { DeadLetterWriter } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { Guards } from "./guards/guards.js"
 import type { Routing } from "./intake.js"
+import type { MindPorts } from "./llm/ports.js"
 import type { EventPort } from "./ports.js"
 
 /** What every host of an agent needs of its node. */
@@ -17,6 +18,8 @@ export interface AgentPorts {
   readonly deadLetters: DeadLetterWriter
   readonly routing: Routing
   readonly guards: Guards
+  /** What its agents think with; `undefined` where the node has no models. */
+  readonly minds?: MindPorts | undefined
   /** Jitter, 0 to 1. */
   readonly random: () => number
   /** Of the node that hosts the agent. */

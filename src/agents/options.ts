@@ -1,6 +1,8 @@
 import { isEventDefinition } from "../bus/define-event.js"
 import { MurmurError } from "../errors.js"
 import type { AgentDefinition, AgentOptions, AgentState, SupervisionOptions } from "./define-agent.js"
+import { checkMind, type GivenMind } from "./mind-options.js"
+import { composeState } from "./minds/history/compose.js"
 import { isTool } from "./tools/define-tool.js"
 import type { AnyTool } from "./tools/tool.js"
 
@@ -27,6 +29,14 @@ const KNOWN = new Set([
   "isolation",
   "memoryMbMax",
   "tools",
+  "model",
+  "llm",
+  "input",
+  "output",
+  "instructions",
+  "asks",
+  "delegates",
+  "history",
 ])
 
 /** What a timer can wait for; a longer one would fire at once. */
@@ -55,7 +65,8 @@ export function checkOptions(
     supervision?: SupervisionOptions
     ordering?: "key" | "none"
     tools?: unknown
-  } & IsolationOptions,
+  } & IsolationOptions &
+    GivenMind,
 ): Checked {
   const fail = (why: string): never => {
     throw new MurmurError(`Cannot create agent "${agent}": ${why}`, { code: "AGENT_OPTION", details: { agent } })
@@ -78,13 +89,18 @@ export function checkOptions(
   for (const option of Object.keys(options)) {
     if (!KNOWN.has(option)) fail(`unknown option "${option}" (known: ${[...KNOWN].join(", ")})`)
   }
-  if (!Array.isArray(options.on) || options.on.length === 0) fail(`"on" must name at least one event`)
+  if (!Array.isArray(options.on) || (options.on.length === 0 && options.input === undefined)) {
+    fail(`"on" must name at least one event`)
+  }
   for (const option of ["handle", "react"] as const) {
     const given = options[option]
     if (given !== undefined && typeof given !== "function") fail(`"${option}" must be a function, is ${typeof given}`)
   }
-  const reactions = [options.handle, options.react].filter((reaction) => typeof reaction === "function")
-  if (reactions.length !== 1) fail(`it needs exactly one of "handle" and "react", has ${reactions.length}`)
+  const reactions = [options.handle, options.react, options.instructions].filter((reaction) => reaction !== undefined)
+  if (reactions.length !== 1) {
+    fail(`it needs exactly one of "handle", "react" and "instructions", has ${reactions.length}`)
+  }
+  const steps = typeof options.react !== "function"
   if (options.emits !== undefined && !Array.isArray(options.emits)) {
     fail(`"emits" must be a list of events, is ${typeof options.emits}`)
   }
@@ -101,7 +117,7 @@ export function checkOptions(
   if (ordering === "none" && partitions !== 1) {
     fail(`partitions must be 1 with ordering "none", which spreads events over all nodes anyway; is ${partitions}`)
   }
-  if (options.ordering !== undefined && typeof options.handle !== "function") {
+  if (options.ordering !== undefined && !steps) {
     fail(`"ordering" goes with "handle", not with "react"`)
   }
   const from = options.from ?? "now"
@@ -111,18 +127,20 @@ export function checkOptions(
   const retry = options.retry ?? {}
   known("retry", retry, ["attempts", "backoffMs", "backoffMsMax"])
   const supervision = checkSupervision(options.supervision ?? {})
-  if (options.supervision !== undefined && typeof options.handle !== "function") {
+  if (options.supervision !== undefined && !steps) {
     fail(`"supervision" goes with "handle", not with "react"`)
   }
   const window = options.window ?? {}
   known("window", window, ["latenessMs", "idleTimeoutMs", "openEventsMax"])
 
-  const state = options.state === undefined ? undefined : checkState(options.state as GivenState)
-  if (state !== undefined && typeof options.handle !== "function") fail(`"state" goes with "handle", not with "react"`)
+  const mind = checkMind(agent, options, fail)
+  const own = options.state === undefined ? undefined : checkState(options.state as GivenState)
+  const state = mind.history === undefined ? own : checkState(composeState(agent, options.state as never) as GivenState)
+  if (state !== undefined && !steps) fail(`"state" goes with "handle", not with "react"`)
 
   function checkTools(given: unknown): readonly AnyTool[] {
     if (!Array.isArray(given)) return fail(`"tools" must be a list of tools, is ${typeof given}`)
-    if (options.tools !== undefined && typeof options.handle !== "function") {
+    if (options.tools !== undefined && !steps) {
       fail(`"tools" goes with "handle", not with "react"`)
     }
     const names = new Set<string>()
@@ -141,7 +159,7 @@ export function checkOptions(
     }
     for (const option of ["isolation", "memoryMbMax"] as const) {
       const given = options[option] !== undefined
-      if (given && typeof options.handle !== "function") fail(`"${option}" goes with "handle", not with "react"`)
+      if (given && !steps) fail(`"${option}" goes with "handle", not with "react"`)
     }
     if (given.memoryMbMax !== undefined && isolation !== "worker") fail(`"memoryMbMax" goes with isolation "worker"`)
     const memoryMbMax = atLeast("memoryMbMax", given.memoryMbMax ?? 256, MEMORY_MB_MIN)
@@ -188,6 +206,7 @@ export function checkOptions(
     state,
     supervision,
     tools: checkTools(options.tools ?? []),
+    ...mind,
     ...checkIsolation(options),
     description: options.description,
     partitions,

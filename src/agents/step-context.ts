@@ -1,18 +1,24 @@
 import type { SealedEvent } from "../bus/encode.js"
 import type { EventDraft } from "../bus/event.js"
 import { RetryableError } from "../errors.js"
+import type { Llm } from "../gateways/llm/llm.js"
 import type { Log } from "../telemetry/ports.js"
+import { Branch, type BranchContext } from "./branch-context.js"
 import type { Clock } from "./clock.js"
 import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
+import type { Delegation } from "./delegation/delegation.js"
 import type { Effects } from "./effects.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
+import type { Asking } from "./llm/step-llm.js"
+import { ownState } from "./minds/history/compose.js"
+import type { Positions } from "./positions.js"
 import type { Session } from "./sessions/session.js"
+import { type ModelTool, StepCalls } from "./step-calls.js"
+import { AttemptCore } from "./step-core.js"
 import type { Run } from "./step-ports.js"
-import { type Perform, performTool } from "./tools/perform-tool.js"
-import type { AnyTool, ToolFunctions } from "./tools/tool.js"
+import type { ToolFunctions } from "./tools/tool.js"
 import type { ToolCalls } from "./tools/tool-calls.js"
-import { toolFunctions } from "./tools/tool-functions.js"
 
 /** What all steps of an agent are made with. */
 export interface StepParts {
@@ -20,8 +26,14 @@ export interface StepParts {
   readonly log: Log
   readonly clock: Clock
   seal(run: Run, draft: EventDraft, position: number): SealedEvent
+  /** As `seal`, of what the runtime itself emits in the agent's name. */
+  sealFreely(run: Run, draft: EventDraft, position: number): SealedEvent
   effects(run: Run, session: Session | undefined, onSuspended: () => void): Effects
   tools(run: Run, step: Step, effects: Effects): ToolCalls
+  delegation(run: Run, step: Step, effects: Effects): Delegation
+  llm(asking: Asking): Llm<ModelTool>
+  /** @throws MurmurError when the agent may not emit it */
+  checkDraft(draft: EventDraft): void
 }
 
 /** How a handler ended that did not throw: it returned, or it can do nothing more but wait. */
@@ -38,8 +50,9 @@ export class Step implements StepContext {
   #open = true
   #timed = true
   #startTime: (() => void) | undefined
-  #made: Effects | undefined
-  #tools: { readonly functions: ToolFunctions; readonly calls: ToolCalls } | undefined
+  /** Made when first asked for: most steps of agents without state do nothing but emit. */
+  #madeCore: AttemptCore | undefined
+  #madeCalls: StepCalls | undefined
   /** Controller and promise are made only when somebody looks: most steps are over before. */
   #controller: AbortController | undefined
   #settle: { suspend: () => void; fail: (error: Error) => void } | undefined
@@ -77,67 +90,71 @@ export class Step implements StepContext {
 
   get emit(): StepContext["emit"] {
     return (draft) => {
-      this.#mustBeOpen("emitted")
+      this.mustBeOpen("emitted")
       this.outputs.push(this.parts.seal(this.of, draft, this.outputs.length))
     }
   }
 
   get state(): unknown {
-    return this.#effects.state
+    return this.parts.agent.history === undefined ? this.whole : ownState(this.whole)
+  }
+
+  /** The state with what the runtime keeps in it: the conversation. */
+  get whole(): unknown {
+    return this.#core.effects.state
   }
 
   get record(): StepContext["record"] {
     return (name, data) => {
-      this.#mustBeOpen("recorded", name)
-      this.#effects.record(name, data)
+      this.mustBeOpen("recorded", name)
+      this.#core.effects.record(name, data)
     }
   }
 
   get run(): StepContext["run"] {
-    return async (name, work) => {
-      this.#mustBeOpen("ran", name)
-      return this.#effects.run(name, work)
-    }
+    return this.#calls.run
   }
 
   get sleep(): StepContext["sleep"] {
-    return async (ms) => {
-      this.#mustBeOpen("slept")
-      return this.#effects.sleep(ms)
-    }
+    return this.#calls.sleep
   }
 
   get ask(): StepContext["ask"] {
-    return async (question, options) => {
-      this.#mustBeOpen("asked")
-      return this.#effects.ask(question, options)
-    }
+    return this.#calls.ask
+  }
+
+  get delegate(): StepContext["delegate"] {
+    return this.#calls.delegate as StepContext["delegate"]
+  }
+
+  get handoff(): StepContext["handoff"] {
+    return this.#calls.handoff
+  }
+
+  get reply(): StepContext["reply"] {
+    return this.#calls.reply
   }
 
   get tools(): ToolFunctions {
-    return this.#toolParts.functions
+    return this.#calls.tools
+  }
+
+  get llm(): Llm<ModelTool> {
+    return this.#calls.llm
+  }
+
+  get branch(): StepContext["branch"] {
+    return () => this.branchAt(this.#core.effects.positions.branch())
+  }
+
+  /** A branch at positions that somebody else numbers: a worker, for the handler that it runs. */
+  branchAt(at: Positions): BranchContext {
+    return new Branch({ core: this.#core, parent: this, event: this.of.input.event, at })
   }
 
   /** Makes a call of a tool, whose code runs where `perform` has it run. */
-  get callTool(): (tool: AnyTool, input: unknown, perform: Perform) => Promise<unknown> {
-    return async (tool, input, perform) => {
-      this.#mustBeOpen("called tool", tool.name)
-      return this.#toolParts.calls.call(tool, input, perform)
-    }
-  }
-
-  get #toolParts(): { readonly functions: ToolFunctions; readonly calls: ToolCalls } {
-    this.#tools ??= { functions: this.#toolFunctions(), calls: this.parts.tools(this.of, this, this.#effects) }
-    return this.#tools
-  }
-
-  #toolFunctions(): ToolFunctions {
-    const { clock, agent: definition } = this.parts
-    return toolFunctions(this.agent, definition.tools, (tool, given, input) => {
-      const { agent, key, attempt, signal, log } = this
-      const run = { tool, input, clock, ctx: { agent, key, attempt, signal, log } }
-      return this.callTool(tool, given, (way, idempotencyKey) => performTool(run, way, idempotencyKey))
-    })
+  get callTool(): StepCalls["callTool"] {
+    return this.#calls.callTool
   }
 
   get now(): StepContext["now"] {
@@ -145,7 +162,12 @@ export class Step implements StepContext {
   }
 
   get random(): StepContext["random"] {
-    return () => this.#effects.random()
+    return () => this.#core.effects.random()
+  }
+
+  /** Sends something that the agent need not declare: a task, a reply. It is an output of the step as any other. */
+  send(draft: EventDraft): void {
+    this.outputs.push(this.parts.sealFreely(this.of, draft, this.outputs.length))
   }
 
   /** To be called before the handler does: its time begins when the returned function is called. */
@@ -156,21 +178,31 @@ export class Step implements StepContext {
 
   /** Keeps the step from being suspended until the returned function is called. */
   hold(): () => void {
-    return this.#effects.hold()
+    return this.#core.effects.hold()
   }
 
   /** What was done besides emitting; `undefined` when nothing was. */
-  get effects(): Effects | undefined {
-    return this.#made
+  get made(): AttemptCore | undefined {
+    return this.#madeCore
   }
 
-  /** Made when first asked for: most steps of agents without state do nothing of the kind. */
-  get #effects(): Effects {
-    this.#made ??= this.parts.effects(this.of, this.session, () => this.#suspend())
-    return this.#made
+  get #core(): AttemptCore {
+    this.#madeCore ??= new AttemptCore(
+      this.parts,
+      this.of,
+      this,
+      this.parts.effects(this.of, this.session, () => this.#suspend()),
+    )
+    return this.#madeCore
   }
 
-  #mustBeOpen(did: string, what?: string): void {
+  get #calls(): StepCalls {
+    this.#madeCalls ??= new StepCalls(this.#core, this, this.#core.effects.positions)
+    return this.#madeCalls
+  }
+
+  /** @throws RetryableError `STEP_ENDED` */
+  mustBeOpen(did: string, what?: string): void {
     if (this.#open) return
     const deed = what === undefined ? did : `${did} "${what}"`
     throw new RetryableError(`"${this.agent}" ${deed} after its step had ended`, { code: "STEP_ENDED" })
@@ -203,7 +235,8 @@ export class Step implements StepContext {
 
   /** A handler may have swallowed that another node runs its step: then this run counts for nothing. */
   mustBeOurs(): void {
-    if (this.#made?.takenOver !== undefined) throw this.#made.takenOver
+    const takenOver = this.#madeCore?.effects.takenOver
+    if (takenOver !== undefined) throw takenOver
   }
 
   /** Nothing may be emitted any more. */

@@ -1,13 +1,17 @@
 import { type SealedEvent, seal } from "../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
+import type { Llm } from "../gateways/llm/llm.js"
 import type { Log, Span } from "../telemetry/ports.js"
 import type { Clock } from "./clock.js"
 import { EmitGate, type StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
+import { Delegation } from "./delegation/delegation.js"
 import { Effects } from "./effects.js"
 import type { Journal } from "./journal/journal.js"
+import { type Asking, stepLlm } from "./llm/step-llm.js"
 import type { Session } from "./sessions/session.js"
+import type { ModelTool } from "./step-calls.js"
 import { Step, type StepParts } from "./step-context.js"
 import { journalOf } from "./step-notes.js"
 import type { Run, StepPorts } from "./step-ports.js"
@@ -42,12 +46,20 @@ export class StepMaker implements StepParts {
     return new Step(this, run, session)
   }
 
-  seal({ input, span }: Run, draft: EventDraft, position: number): SealedEvent {
+  checkDraft(draft: EventDraft): void {
+    this.#gate.check(draft)
+  }
+
+  seal(run: Run, draft: EventDraft, position: number): SealedEvent {
+    return this.sealFreely(run, this.#gate.check(draft), position)
+  }
+
+  sealFreely({ input, span }: Run, draft: EventDraft, position: number): SealedEvent {
     const { event: cause } = input
     const { agent, ports } = this
     const id = derivedId(agent.name, cause.key ?? "", cause.id, position)
     const trace = span === undefined ? cause.trace : span.context
-    return seal(this.#gate.check(draft), { mesh: ports.names.mesh, producer: agent.name, cause, trace }, id)
+    return seal(draft, { mesh: ports.names.mesh, producer: agent.name, cause, trace }, id)
   }
 
   effects(run: Run, session: Session | undefined, onSuspended: () => void): Effects {
@@ -68,6 +80,14 @@ export class StepMaker implements StepParts {
       effects,
       this.ports,
     )
+  }
+
+  delegation(run: Run, step: Step, effects: Effects): Delegation {
+    return new Delegation({ agent: this.agent, run, effects, ports: this.ports, send: (draft) => step.send(draft) })
+  }
+
+  llm(asking: Asking): Llm<ModelTool> {
+    return stepLlm({ ...asking, ports: this.ports })
   }
 
   /** Calls the handler. @returns a promise only where the handler does */

@@ -5,6 +5,8 @@ import type { EffectPorts, OpenJournal } from "./effects.js"
 import type { StepGuards } from "./guards/guards.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
 import type { Journal } from "./journal/journal.js"
+import type { MindPorts } from "./llm/ports.js"
+import type { RunTeller } from "./llm/run-teller.js"
 import type { EventPort } from "./ports.js"
 import type { CommitRecord, GivenUpRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
@@ -31,6 +33,8 @@ export interface StepPorts extends EffectPorts {
   readonly sessions: Sessions | undefined
   readonly guards: StepGuards
   readonly nodeId: string
+  /** What agents think with; `undefined` where the node has no models. */
+  readonly minds?: MindPorts | undefined
   /** Waits without holding one of the agent's places. */
   pause(wait: Promise<unknown>): Promise<unknown>
   /** Takes secrets out of what is written down of errors. */
@@ -54,6 +58,8 @@ export interface StepInput {
   previousAttempt: PreviousAttempt | undefined
   /** Whether the guards have let it in: they are asked once, however often it is tried or suspended. */
   admitted: boolean
+  /** Tells how the attempt goes on, once it has asked a model. */
+  teller?: RunTeller | undefined
 }
 
 /** How one attempt ended. */

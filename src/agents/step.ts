@@ -83,6 +83,8 @@ export class StepRunner {
         outcome = after ?? failed
       }
     }
+    input.teller?.ended(outcome)
+    input.teller = undefined
     span?.end()
     if (telemetry.metrics.enabled) {
       const labels = outcome.ok ? this.#labels.ok : this.#labels.error
@@ -189,13 +191,13 @@ export class StepRunner {
       const running = this.#make.begin(step, run)
       if (running !== undefined && (await step.within(running)) === "suspended") return SUSPENDED
       step.mustBeOurs()
-      const entries = step.effects?.entries ?? []
+      const entries = step.made?.effects.entries ?? []
       if (entries.length === 0 && step.outputs.length === 0) return DONE // nothing to remember: running again does no harm
       const reserving = this.ports.guards.reserveOutputs(event, step.outputs.length)
       if (reserving !== undefined) await reserving
       // the first commit holds the whole state: where it began is known to the code alone
       const before = session.commits === 0 ? undefined : session.state
-      const changes = entries.length === 0 && session.commits > 0 ? [] : changesBetween(before, step.state)
+      const changes = entries.length === 0 && session.commits > 0 ? [] : changesBetween(before, step.whole)
       const record = this.#commitRecord(input, attempt, session, { entries, changes, outputs: step.outputs })
       crashPoint("P5")
       if ((await sessions.commit(session, record)) === "stored") {

@@ -2,6 +2,7 @@ import type { RecordLog } from "../../bus/record-log.js"
 import { isMurmurError, RetryableError, TerminalError } from "../../errors.js"
 import { type Clock, timeText } from "../clock.js"
 import { crashPoint } from "../crash-points.js"
+import type { Arrived } from "../delegation/decide.js"
 import { Attempts, type PastCall } from "./attempts.js"
 import { callHash, checkSame } from "./call-hash.js"
 import {
@@ -64,6 +65,10 @@ export class Journal {
   /** Calls that this process is in. */
   readonly #running = new Map<number, Promise<unknown>>()
   readonly #waits = new Map<number, WaitingRecord>()
+  /** Results of tasks, by the position that waits for more of them. */
+  readonly #came = new Map<number, Arrived[]>()
+  /** Positions in the order in which they were first heard of; those of branches are no order. */
+  readonly #seen = new Set<number>()
   /** Sequences of what was waited for, and of what came. */
   readonly #waitSeqs = new Map<number, number>()
   readonly #cameSeqs = new Map<number, number>()
@@ -127,10 +132,7 @@ export class Journal {
       calls.set(position, { call, answered: false })
     }
     for (const { position, call } of this.#answers.values()) calls.set(position, { call, answered: true })
-    return [...calls]
-      .filter(([position]) => position >= 0)
-      .sort(([a], [b]) => a - b)
-      .map(([, call]) => call)
+    return [...this.#seen].filter((position) => position >= 0).flatMap((position) => calls.get(position) ?? [])
   }
 
   /** What was answered at a position. */
@@ -267,6 +269,19 @@ export class Journal {
     await this.#write({ kind: "answer", position, call, hash, attempt: 0, at: this.#now(), answer, by })
   }
 
+  /** The results of tasks that have come at a position, in their order, while more are waited for. */
+  cameAt(position: number): readonly Arrived[] {
+    return this.#came.get(position) ?? []
+  }
+
+  /** One of several results has come, and is not enough. Without effect when it had come before. */
+  async come(position: number, { task, result }: Arrived): Promise<void> {
+    const waiting = this.waitAt(position)
+    if (waiting === undefined || this.cameAt(position).some((arrived) => arrived.task === task)) return
+    const { call, hash } = waiting
+    await this.#write({ kind: "came", position, call, hash, attempt: 0, at: this.#now(), task, result })
+  }
+
   /** Notes that an attempt begins: after a death it has to be known what was under way. */
   async begin(attempt: number, node: string): Promise<void> {
     this.attempt = attempt
@@ -331,6 +346,7 @@ export class Journal {
     this.#seq = seq
     this.#records += 1
     this.attempts.apply(record)
+    if ("position" in record) this.#seen.add(record.position)
     switch (record.kind) {
       case "begun":
         this.#begun.set(record.position, record)
@@ -341,11 +357,20 @@ export class Journal {
         return
       case "answer":
         this.#begun.delete(record.position)
+        this.#came.delete(record.position)
         this.#answers.set(record.position, record)
         if (record.by !== undefined) this.#cameSeqs.set(record.position, seq)
         return
+      case "came":
+        this.#came.set(record.position, [...this.cameAt(record.position), record])
+        return
       case "waiting":
-        for (const answer of record.answers) this.#answers.set(answer.position, answer)
+        for (const answer of record.answers) {
+          this.#answers.set(answer.position, answer)
+          this.#seen.add(answer.position)
+        }
+        this.#seen.delete(record.position)
+        this.#seen.add(record.position)
         this.#waits.set(record.position, record)
         this.#waitSeqs.set(record.position, seq)
         return

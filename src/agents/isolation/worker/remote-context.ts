@@ -98,6 +98,26 @@ export class RemoteContext implements StepContext {
     return String(await this.parts.calls.make({ method: "ask", question, options: sent }))
   }
 
+  readonly delegate = (): Promise<never> => this.#notHere("delegate")
+  readonly handoff = (): Promise<never> => this.#notHere("handoff")
+  readonly reply = (): never => this.#missing("reply")
+
+  get llm(): never {
+    return this.#missing("llm")
+  }
+
+  readonly branch = (): never => this.#missing("branch")
+
+  async #notHere(what: string): Promise<never> {
+    return this.#missing(what)
+  }
+
+  #missing(what: string): never {
+    throw new MurmurError(`"${this.agent}" cannot use ctx.${what}: it runs with isolation "worker"`, {
+      code: "AGENT_ISOLATION",
+    })
+  }
+
   readonly now = (): Date => new Date(this.parts.facts.now)
 
   /** Nothing may be emitted any more. @returns what was */

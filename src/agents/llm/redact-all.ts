@@ -1,0 +1,14 @@
+/** The same value with secrets taken out of all its texts; the value itself where there are none. */
+export function redactAll<T>(value: T, redact: (text: string) => string): T {
+  return redacted(value, redact) as T
+}
+
+function redacted(value: unknown, redact: (text: string) => string): unknown {
+  if (typeof value === "string") return redact(value)
+  if (typeof value !== "object" || value === null) return value
+  if (Array.isArray(value)) {
+    if (typeof value[0] === "number") return value // vectors
+    return value.map((each) => redacted(each, redact))
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, redacted(each, redact)]))
+}

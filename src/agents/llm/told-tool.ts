@@ -1,0 +1,70 @@
+import { ensureError, errorCode, isMurmurError, TerminalError } from "../../errors.js"
+import type { ToolOutcome } from "../../gateways/llm/port.js"
+import type { ToolCall } from "../../gateways/messages/message.js"
+import type { Positions } from "../positions.js"
+import type { StepCore } from "../step-calls.js"
+import type { Perform } from "../tools/perform-tool.js"
+import type { AnyTool } from "../tools/tool.js"
+import { checkInput } from "../tools/tool-data.js"
+
+/** A tool call that a model asks for. */
+export interface ToldCall {
+  readonly core: StepCore
+  readonly tool: AnyTool
+  readonly call: ToolCall
+  /** Of this call alone. */
+  readonly at: Positions
+  /** Runs the tool's code, wherever that is. */
+  readonly perform: (input: unknown) => Perform
+  readonly signal: () => AbortSignal
+  /** Makes of an output what the model is shown. */
+  readonly show: (output: unknown) => Promise<string>
+}
+
+/**
+ * Makes a tool call for a model. What the tool returns is journaled as for any call; that it failed is, too, so that the
+ * model is told the same when the step runs again.
+ *
+ * @throws what keeps the step itself from going on; and, of a tool that does something to the world, an error that leaves
+ *   open whether it was done: then the same call is made again, under the same idempotency key, and not another one
+ */
+export async function callForModel(told: ToldCall): Promise<ToolOutcome> {
+  const { core, tool, call, at } = told
+  const noted = { next: () => position }
+  const position = at.next()
+  const before = await core.effects.journaled(label(tool), null, async (journal) => journal.answerAt(position), noted)
+  if (before !== undefined) return { content: String(before), isError: true }
+  const thrown = new Set<unknown>()
+  try {
+    const input = checkInput(core.definition.name, tool, call.arguments)
+    const output = await core.toolCalls.call(tool, call.arguments, watched(told.perform(input), thrown), at)
+    return { content: await told.show(output), isError: false }
+  } catch (error) {
+    if (!isData(told, error, thrown)) throw error
+    const content = await told.show(`Error: ${ensureError(error).message}`)
+    await core.effects.journaled(label(tool), null, (journal, made) => journal.call(made, () => content), noted)
+    return { content, isError: true }
+  }
+}
+
+function label(tool: AnyTool): string {
+  return `told of ${tool.name}`
+}
+
+function watched(perform: Perform, thrown: Set<unknown>): Perform {
+  return async (way, key) => {
+    try {
+      return await perform(way, key)
+    } catch (error) {
+      thrown.add(error)
+      throw error
+    }
+  }
+}
+
+/** Whether an error is something that a model can be told. */
+function isData({ tool, signal }: ToldCall, error: unknown, thrown: ReadonlySet<unknown>): boolean {
+  if (signal().aborted) return false
+  const ofTheTool = thrown.has(error) || (isMurmurError(error) && errorCode(error).startsWith("TOOL_"))
+  return ofTheTool && (tool.effect === "read" || error instanceof TerminalError)
+}
