@@ -7,9 +7,10 @@ import { isMurmurError, type MurmurError, RetryableError, TerminalError } from "
  * `LLM_IDLE` (an answer that stopped coming), `LLM_REPLY` (an answer that cannot be read), `LLM_CIRCUIT_OPEN` (the provider
  * failed again and again; nobody asks it for a while);
  *
- * terminal: `LLM_KEY` (401, 403), `LLM_MODEL` (404), `LLM_REQUEST` (400, 422), `LLM_CONTEXT` (more than the model's window),
- * `LLM_FILTERED` (held back by the provider), `LLM_IMAGE` (one that cannot be sent), `LLM_REPLY_TOO_LARGE`, `LLM_UNSUPPORTED`, `LLM_OPTION`, `LLM_GATEWAY` (no such
- * provider, or its package is not installed), `LLM_OBJECT` (no object that fits, after repairs), `LLM_TURNS`, `LLM_LOOP`.
+ * terminal: `LLM_KEY` (401, 402, 403), `LLM_MODEL` (404), `LLM_REQUEST` (400, 422), `LLM_CONTEXT` (more than the model's window),
+ * `LLM_FILTERED` (held back by the provider), `LLM_IMAGE` (one that cannot be sent), `LLM_REPLY_TOO_LARGE`,
+ * `LLM_UNSUPPORTED`, `LLM_OPTION`, `LLM_GATEWAY` (no such provider, or its package is not installed), `LLM_OBJECT` (no
+ * object that fits, after repairs), `LLM_TURNS`, `LLM_LOOP`.
  */
 export type LlmErrorCode = `LLM_${string}`
 
@@ -44,7 +45,7 @@ function codeOf(status: number | undefined, message: string): LlmErrorCode {
   if (status === 429) return "LLM_BUSY"
   if (status === 408) return "LLM_TIMEOUT"
   if (status === 409 || status >= 500) return "LLM_UNAVAILABLE"
-  if (status === 401 || status === 403) return "LLM_KEY"
+  if (status === 401 || status === 402 || status === 403) return "LLM_KEY"
   if (status === 404) return "LLM_MODEL"
   if (status === 413 || CONTEXT.test(message)) return "LLM_CONTEXT"
   return "LLM_REQUEST"

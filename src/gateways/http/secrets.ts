@@ -28,3 +28,12 @@ export function accountOf(key: string | undefined, address: string): string {
     .digest("hex")
     .slice(0, 12)
 }
+
+/** What of the headers that a user has set nobody is to see. */
+export function secretHeaders(headers: Readonly<Record<string, string>>): string[] {
+  return Object.entries(headers).flatMap(([name, value]) => {
+    if (!/auth|key|token|secret|cookie/i.test(name)) return []
+    // `Bearer x`: the second word is the secret, and may be repeated without the first.
+    return [value, value.replace(/^\w+\s+/, "")]
+  })
+}

@@ -1,4 +1,3 @@
-import { once } from "node:events"
 import type { ServerResponse } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { FakeAnswer, FakeReply, Fault, Protocol, WireAnswer } from "./fake-protocol.js"
@@ -57,9 +56,20 @@ async function sendPieces(response: ServerResponse, pieces: readonly string[], d
   for (const [index, piece] of pieces.entries()) {
     if (index > 0 && delayMs > 0 && !(await wait(delayMs, response))) return
     if (response.destroyed) return
-    if (!response.write(piece)) await Promise.race([once(response, "drain"), once(response, "close")])
+    if (!response.write(piece)) await drained(response)
   }
   response.end()
+}
+
+/** Resolves when more can be written, or nobody reads any longer. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      response.off("drain", go).off("close", go)
+      resolve()
+    }
+    response.on("drain", go).on("close", go)
+  })
 }
 
 async function trickle(response: ServerResponse, wire: WireAnswer): Promise<void> {

@@ -1,0 +1,59 @@
+import { z } from "zod"
+import { BaseUrl, ProviderName, TimerMs } from "../http/gateway-options.js"
+
+/** How OpenAI, or a server that is compatible with it, is reached. Unknown options are errors. */
+export const OpenAiOptions = z.strictObject({
+  /** Default: the environment's `OPENAI_API_KEY`, for the provider `openai` only. A server of one's own may need none. */
+  apiKey: z.string().min(1).optional(),
+  /**
+   * With its version: `http://127.0.0.1:8000/v1`. Default: the environment's `OPENAI_BASE_URL`, for the provider `openai`
+   * only, else OpenAI itself. Another provider has to name it.
+   */
+  baseURL: BaseUrl.optional(),
+  organization: z.string().min(1).optional(),
+  project: z.string().min(1).optional(),
+  /** The first part of model names. Default `openai`; name a compatible server otherwise: `vllm`, `lmstudio`. */
+  provider: ProviderName.default("openai"),
+  /** Sent with every request. */
+  headers: z.record(z.string(), z.string()).default({}),
+  /** How long an answer that has begun may stop coming, in milliseconds. Default 30_000. */
+  idleTimeoutMs: TimerMs.optional(),
+  /**
+   * What the server calls the bound of an answer. Default: `max_completion_tokens` at OpenAI itself, which knows the other
+   * one for old models only; `max_tokens` with a `baseURL`, since most compatible servers know no other.
+   */
+  maxTokensField: z.enum(["max_completion_tokens", "max_tokens"]).optional(),
+})
+export type OpenAiOptions = z.input<typeof OpenAiOptions>
+
+/** What a gateway to OpenAI works with: options and environment, settled. */
+export interface OpenAiSettings {
+  readonly provider: string
+  readonly apiKey: string | undefined
+  /** Without a slash at its end. */
+  readonly baseURL: string
+  readonly organization: string | undefined
+  readonly project: string | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly idleTimeoutMs: number | undefined
+  readonly maxTokensField: "max_completion_tokens" | "max_tokens"
+}
+
+/** Where OpenAI itself is. */
+export const OPENAI_URL = "https://api.openai.com/v1"
+
+/** Joins options and environment; keys of OpenAI are given to no other provider. */
+export function settle(options: z.output<typeof OpenAiOptions>, env: NodeJS.ProcessEnv): OpenAiSettings {
+  const { provider, headers, organization, project, idleTimeoutMs } = options
+  const own = provider === "openai"
+  const baseURL = (options.baseURL ?? (own ? env.OPENAI_BASE_URL : undefined) ?? "").trim() || OPENAI_URL
+  const atOpenAi = baseURL.startsWith(OPENAI_URL)
+  return {
+    ...{ provider, headers, idleTimeoutMs },
+    apiKey: options.apiKey ?? (own ? env.OPENAI_API_KEY?.trim() || undefined : undefined),
+    baseURL: baseURL.replace(/\/+$/, ""),
+    organization: organization ?? (atOpenAi ? env.OPENAI_ORG_ID : undefined),
+    project: project ?? (atOpenAi ? env.OPENAI_PROJECT_ID : undefined),
+    maxTokensField: options.maxTokensField ?? (atOpenAi ? "max_completion_tokens" : "max_tokens"),
+  }
+}
