@@ -36,6 +36,8 @@ export interface Can {
   readonly malformed?: boolean
   /** Whether the server is told the schema of an object. */
   readonly schema?: boolean
+  /** Whether it may hold an answer back, and says so. */
+  readonly filters?: boolean
   readonly temperature?: boolean
   readonly seed?: boolean
   readonly stop?: boolean
