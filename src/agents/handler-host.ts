@@ -112,7 +112,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
         stepPorts,
         this.stats,
       ),
-      revival: new Revival(this.#gate, openJournal, ports.suspension),
+      revival: new Revival(this.#gate, openJournal, ports.suspension, ports.events),
       stopping: this.#stopping.signal,
       pause,
     })

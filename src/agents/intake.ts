@@ -5,6 +5,7 @@ import type { MeshNames } from "../bus/subjects.js"
 import { ensureError, MurmurError } from "../errors.js"
 import { type GivenUp, letterEvent } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
+import { forgedTask } from "./delegation/duty.js"
 import { readInboxEvent } from "./inbox-event.js"
 import { type Resume, readResume } from "./suspension.js"
 
@@ -74,7 +75,11 @@ export class IntakeGate {
     const resume = readResume(arrived)
     if (resume !== undefined) return { kind: "resume", event: arrived, resume }
     const event = readInboxEvent(arrived)
-    if (event !== undefined) return this.recheck(event)
+    return event === undefined ? this.refuse(arrived) : this.recheck(event)
+  }
+
+  /** What was sent to the agent alone, and is nothing that it can go on with. */
+  refuse(arrived: MurmurEvent): Intake {
     const why = new MurmurError(
       `Event ${arrived.id} was sent to "${this.agent.name}" alone and holds no event, or "${arrived.producer}" may not say what it says`,
       {
@@ -96,6 +101,8 @@ export class IntakeGate {
   #check(arrived: MurmurEvent, concerns: (event: MurmurEvent) => boolean): Intake {
     const letter = (): GivenUp["event"] => letterEvent(arrived)
     const definition = this.#schemas.get(arrived.type)
+    const forged = forgedTask(this.agent.name, arrived)
+    if (forged !== undefined) return this.#dead("malformed", letter(), arrived.key, forged, { event: arrived })
     let event = arrived
     if (definition !== undefined) {
       const checked = definition.schema.safeParse(arrived.data)

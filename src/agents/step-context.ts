@@ -27,7 +27,7 @@ export interface StepParts {
   readonly clock: Clock
   seal(run: Run, draft: EventDraft, position: number): SealedEvent
   /** As `seal`, of what the runtime itself emits in the agent's name. */
-  sealFreely(run: Run, draft: EventDraft, position: number): SealedEvent
+  sealFreely(run: Run, draft: EventDraft, id?: string): SealedEvent
   effects(run: Run, session: Session | undefined, onSuspended: () => void): Effects
   tools(run: Run, step: Step, effects: Effects): ToolCalls
   delegation(run: Run, step: Step, effects: Effects): Delegation
@@ -165,9 +165,17 @@ export class Step implements StepContext {
     return () => this.#core.effects.random()
   }
 
-  /** Sends something that the agent need not declare: a task, a reply. It is an output of the step as any other. */
+  /**
+   * Sends something that the agent need not declare: a task, a reply. It is an output of the step as any other, but for
+   * its id, which it brings along.
+   */
   send(draft: EventDraft): void {
-    this.outputs.push(this.parts.sealFreely(this.of, draft, this.outputs.length))
+    this.outputs.push(this.parts.sealFreely(this.of, draft))
+  }
+
+  /** To be called when the handler of a task has returned. */
+  settleTask(): void {
+    this.#core.delegation.settle()
   }
 
   /** To be called before the handler does: its time begins when the returned function is called. */

@@ -7,6 +7,7 @@ import type { Clock } from "./clock.js"
 import { EmitGate, type StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { Delegation } from "./delegation/delegation.js"
+import { isTaskOf } from "./delegation/duty.js"
 import { Effects } from "./effects.js"
 import type { Journal } from "./journal/journal.js"
 import { type Asking, stepLlm } from "./llm/step-llm.js"
@@ -51,13 +52,13 @@ export class StepMaker implements StepParts {
   }
 
   seal(run: Run, draft: EventDraft, position: number): SealedEvent {
-    return this.sealFreely(run, this.#gate.check(draft), position)
+    const { id, key = "" } = run.input.event
+    return this.sealFreely(run, this.#gate.check(draft), derivedId(this.agent.name, key, id, position))
   }
 
-  sealFreely({ input, span }: Run, draft: EventDraft, position: number): SealedEvent {
+  sealFreely({ input, span }: Run, draft: EventDraft, id?: string): SealedEvent {
     const { event: cause } = input
     const { agent, ports } = this
-    const id = derivedId(agent.name, cause.key ?? "", cause.id, position)
     const trace = span === undefined ? cause.trace : span.context
     return seal(draft, { mesh: ports.names.mesh, producer: agent.name, cause, trace }, id)
   }
@@ -95,11 +96,19 @@ export class StepMaker implements StepParts {
     let running: Promise<void> | undefined
     try {
       running =
-        (span === undefined ? this.#handle(event, step) : span.run(() => this.#handle(event, step))) ?? undefined
+        (span === undefined ? this.#handled(event, step) : span.run(() => this.#handled(event, step))) ?? undefined
     } finally {
       if (running === undefined) step.end()
     }
     return running
+  }
+
+  /** A task is answered also when its handler did not. */
+  #handled(event: MurmurEvent, step: Step): Promise<void> | void {
+    const handled = this.#handle(event, step)
+    if (!isTaskOf(this.agent.name, event)) return handled
+    if (handled === undefined) return step.settleTask()
+    return handled.then(() => step.settleTask())
   }
 
   #attributes(event: MurmurEvent, attempt: number): Record<string, string | number | undefined> {

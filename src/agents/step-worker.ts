@@ -160,8 +160,8 @@ export class StepWorker {
     return { ...input, journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
   }
 
-  async #revive({ event, key, seq, storedAtMs, past }: Work, resume: Resume): Promise<StepInput | Fate> {
-    const revived = await this.parts.revival.revive(resume, seq, storedAtMs)
+  async #revive({ event, key, storedAtMs, past }: Work, resume: Resume): Promise<StepInput | Fate> {
+    const revived = await this.parts.revival.revive(resume, event, storedAtMs)
     if (revived === undefined) {
       this.parts.log.debug({ event: event.id, key, step: resume.step }, "nothing waits for this")
       return "done"

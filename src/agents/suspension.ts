@@ -1,5 +1,6 @@
 import { z } from "zod"
 import type { MurmurEvent } from "../bus/event.js"
+import { HANDOFFS_MAX, Handoff, TaskResult } from "./delegation/task.js"
 
 /** A question that waits for a person. */
 export interface Question {
@@ -50,19 +51,29 @@ export const Resume = z.discriminatedUnion("kind", [
     answer: z.string(),
     by: z.string().optional(),
   }),
+  z.object({
+    kind: z.literal("result"),
+    step: z.string(),
+    position: z.int(),
+    task: z.string(),
+    result: TaskResult,
+    /** To whom the task was handed on, newest last. */
+    handoffs: z.array(Handoff).max(HANDOFFS_MAX),
+  }),
 ])
 export type Resume = z.infer<typeof Resume>
 
 /**
  * Who may say that a step goes on: timers are handed over by the runtime, answers by the people at the command line. An
- * agent's own events can do neither, since a producer stands in the subject.
+ * agent's own events can do neither, since a producer stands in the subject. Of a result only the journal of the step
+ * that waits can tell whose it may be.
  */
-const PRODUCERS: Record<Resume["kind"], string> = { wake: "murmur", answer: "cli" }
+const PRODUCERS: Record<Resume["kind"], string | undefined> = { wake: "murmur", answer: "cli", result: undefined }
 
 /** What an inbox event says about a suspended step; `undefined` when it says nothing, or may not. */
 export function readResume(carrier: MurmurEvent): Resume | undefined {
   const { data } = Resume.safeParse(carrier.data)
-  return data !== undefined && carrier.producer === PRODUCERS[data.kind] ? data : undefined
+  return data !== undefined && (PRODUCERS[data.kind] ?? carrier.producer) === carrier.producer ? data : undefined
 }
 
 /** An event as a suspended step keeps it; `readInboxEvent` reads it. */

@@ -9,7 +9,7 @@ import { EmitGate } from "./context.js"
 import type { DeadReason } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { memoryGuards } from "./guards/memory.js"
-import { AgentStats } from "./host.js"
+import { AgentStats, inboxType } from "./host.js"
 import { type Intake, IntakeGate } from "./intake.js"
 import { Journal } from "./journal/journal.js"
 import { journalSubject } from "./journal/records.js"
@@ -143,7 +143,7 @@ class Bench {
     const openJournal = (eventId: string): Promise<Journal> =>
       Journal.open(journals, journalSubject(names.mesh, agent.name, eventId), agent.name)
     const suspension = this.#suspension()
-    this.#revival = new Revival(this.#intake, openJournal, suspension)
+    this.#revival = new Revival(this.#intake, openJournal, suspension, this.#events())
     const { behaviour } = agent
     if (behaviour.kind === "react") {
       const gate = new EmitGate(agent.name, agent.emits)
@@ -215,8 +215,9 @@ class Bench {
     return { emitted: this.#outputs, skipped, dead, attempts, waiting: [...asked, ...sleeps] }
   }
 
-  async #resume(resume: Resume, results: Results): Promise<void> {
-    const revived = await this.#revival.revive(resume, ++this.#seq, Number.POSITIVE_INFINITY)
+  async #resume(resume: Resume, results: Results, producer = "murmur"): Promise<void> {
+    const carrier = seal({ type: inboxType(this.agent.name), data: resume }, { mesh: names.mesh, producer })
+    const revived = await this.#revival.revive(resume, { ...carrier, seq: ++this.#seq }, Number.POSITIVE_INFINITY)
     if (revived === undefined) return
     const { intake, journal, storedAtMs } = revived
     const how = { ordered: false, storedAtMs, journal: Promise.resolve(journal) }

@@ -1,6 +1,6 @@
 import type { CompiledRoute } from "./compiled-route.js"
 import { LeafIndex } from "./leaf-index.js"
-import { isInboxType } from "./reserved.js"
+import { isInboxType, isTaskType } from "./reserved.js"
 import { byPrecedence } from "./route.js"
 
 /** What a type leads to. */
@@ -34,7 +34,10 @@ export class RouteTrie {
     for (const route of [...routes].sort((a, b) => byPrecedence(a.route, b.route))) this.#insert(route)
   }
 
-  /** Events for one agent's inbox are never routed: they have a consumer of their own, and would arrive twice. */
+  /**
+   * Events for one agent's inbox are never routed: they have a consumer of their own, and would arrive twice. A task is
+   * for one agent alone: who listens to everything does not work on it as well.
+   */
   at(type: string): Spot {
     const known = this.#spots.get(type)
     if (known !== undefined) return known
@@ -58,15 +61,16 @@ export class RouteTrie {
 
   #find(type: string): Spot {
     const tokens = type.split(".")
+    const wildcards = !isTaskType(type)
     const leaves: LeafIndex[] = []
     let level: TrieNode[] = [this.#root]
     for (const token of tokens) {
       const next: TrieNode[] = []
       for (const node of level) {
-        if (node.tail !== undefined) leaves.push(node.tail)
+        if (wildcards && node.tail !== undefined) leaves.push(node.tail)
         const exact = node.children.get(token)
         if (exact !== undefined) next.push(exact)
-        if (node.any !== undefined) next.push(node.any)
+        if (wildcards && node.any !== undefined) next.push(node.any)
       }
       level = next
     }

@@ -79,6 +79,8 @@ export class Attempts {
       case "waiting":
         this.#past = []
         return
+      case "came":
+        return // between attempts
       case "ended":
         this.#end(record)
     }

@@ -1,6 +1,7 @@
 import { z } from "zod"
 import { encodeKey } from "../../bus/subjects.js"
 import { MurmurError } from "../../errors.js"
+import { TaskResult } from "../delegation/task.js"
 
 /** Which call of a step a record is about. */
 const Call = {
@@ -32,6 +33,18 @@ const Answer = z.object({
 /** A call that had begun is known to have had no effect: it may be made again. */
 const Undone = z.object({ kind: z.literal("undone"), ...Call })
 
+/** Tasks that were given to other agents. */
+const TaskWait = z.object({
+  kind: z.literal("task"),
+  /** When enough results have come. */
+  mode: z.enum(["all", "first", "majority"]),
+  tasks: z.array(z.object({ id: z.string(), agent: z.string(), key: z.string() })),
+  /** When they were given. */
+  from: z.string(),
+  until: z.string(),
+})
+export type TaskWait = z.infer<typeof TaskWait>
+
 /** What a suspended step waits for. */
 export const Wait = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("sleep"), until: z.string() }),
@@ -44,6 +57,7 @@ export const Wait = z.discriminatedUnion("kind", [
     default: z.string(),
     until: z.string(),
   }),
+  TaskWait,
 ])
 export type Wait = z.infer<typeof Wait>
 
@@ -60,6 +74,9 @@ const Waiting = z.object({
   answers: z.array(Answer),
 })
 
+/** The result of one of the tasks that are waited for; more must come. */
+const Came = z.object({ kind: z.literal("came"), ...Call, task: z.string(), result: TaskResult })
+
 /** An attempt begins. Written only after a death, when it has to be known what was under way. */
 const AttemptBegun = z.object({ kind: z.literal("attempt"), attempt: z.number(), node: z.string(), at: z.string() })
 
@@ -73,7 +90,7 @@ const Ended = z.object({
   error: z.object({ code: z.string(), message: z.string() }).optional(),
 })
 
-const JournalRecord = z.discriminatedUnion("kind", [Begun, Answer, Undone, Waiting, AttemptBegun, Ended])
+const JournalRecord = z.discriminatedUnion("kind", [Begun, Answer, Undone, Waiting, Came, AttemptBegun, Ended])
 export type JournalRecord = z.infer<typeof JournalRecord>
 export type AnswerRecord = z.infer<typeof Answer>
 export type BegunRecord = z.infer<typeof Begun>
