@@ -10,7 +10,7 @@ import type {
   ResourceMetrics,
 } from "@opentelemetry/sdk-metrics"
 import { AggregationTemporality, DataPointType } from "@opentelemetry/sdk-metrics"
-import { BOUNDARIES, type Gauge, type HistogramSeries, type MetricStore } from "./metric-store.js"
+import { boundariesOf, type Gauge, type HistogramSeries, type MetricStore } from "./metric-store.js"
 import type { Attributes, CounterName, HistogramName } from "./ports.js"
 
 /**
@@ -31,6 +31,8 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
   "murmur.window.late": "Events that came after their window had closed",
   "murmur.source.errors": "Failures of sources",
   "murmur.http.rejected": "HTTP requests refused, by reason",
+  "murmur.llm.cost": "What models have cost, in US dollars",
+  "murmur.llm.retries": "Requests to models that failed and were sent again, by error",
 }
 
 const HISTOGRAMS: Readonly<Record<HistogramName, string>> = {
@@ -39,6 +41,9 @@ const HISTOGRAMS: Readonly<Record<HistogramName, string>> = {
   "murmur.publish.duration": "Time from publish to the ack of JetStream",
   "murmur.event.age": "Age of events when their step began",
   "http.server.request.duration": "Duration of HTTP requests",
+  "gen_ai.client.operation.duration": "Duration of calls of models, with their waits and retries",
+  "gen_ai.client.token.usage": "Tokens that an answer of a model has used, by kind",
+  "gen_ai.server.time_to_first_token": "Time from a request to the first piece of its streamed answer",
 }
 
 /** How names are written: OTLP carries the unit beside the name, Prometheus wants it in the name. */
@@ -67,7 +72,7 @@ const hrTime = (ms: number): HrTime => [Math.trunc(ms / 1_000), Math.round((ms %
 
 function counters(store: MetricStore, at: Interval): MetricData[] {
   return [...store.counters].map(([name, instrument]) => ({
-    descriptor: { name, description: COUNTERS[name], unit: "", valueType: ValueType.INT },
+    descriptor: { name, description: COUNTERS[name], unit: "", valueType: counterType(name) },
     aggregationTemporality: AggregationTemporality.CUMULATIVE,
     dataPointType: DataPointType.SUM,
     isMonotonic: true,
@@ -75,24 +80,34 @@ function counters(store: MetricStore, at: Interval): MetricData[] {
   }))
 }
 
+/** All count things but one, which counts money. */
+function counterType(name: CounterName): ValueType {
+  return name === "murmur.llm.cost" ? ValueType.DOUBLE : ValueType.INT
+}
+
 function histograms(store: MetricStore, at: Interval, naming: Naming): MetricData[] {
   const inName = naming === "prometheus"
   return [...store.histograms].map(([name, instrument]) => ({
     descriptor: {
-      name: inName ? `${name}.seconds` : name,
+      name: inName && unitOf(name) === "s" ? `${name}.seconds` : name,
       description: HISTOGRAMS[name],
-      unit: inName ? "" : "s",
+      unit: inName ? "" : unitOf(name),
       valueType: ValueType.DOUBLE,
     },
     aggregationTemporality: AggregationTemporality.CUMULATIVE,
     dataPointType: DataPointType.HISTOGRAM,
-    dataPoints: instrument.all.map((series) => point(at, series.labels, histogramOf(series))),
+    dataPoints: instrument.all.map((series) => point(at, series.labels, histogramOf(series, boundariesOf(name)))),
   }))
 }
 
+/** As OpenTelemetry writes it. */
+function unitOf(name: HistogramName): string {
+  return name === "gen_ai.client.token.usage" ? "{token}" : "s"
+}
+
 /** A copy: an export that is under way must not see later numbers in half of its fields. */
-function histogramOf({ counts, count, sum, min, max }: HistogramSeries): Histogram {
-  return { buckets: { boundaries: [...BOUNDARIES], counts: [...counts] }, count, sum, min, max }
+function histogramOf({ counts, count, sum, min, max }: HistogramSeries, boundaries: readonly number[]): Histogram {
+  return { buckets: { boundaries: [...boundaries], counts: [...counts] }, count, sum, min, max }
 }
 
 function gauges(store: MetricStore, at: Interval, errors: unknown[]): MetricData[] {

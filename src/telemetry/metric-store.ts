@@ -5,6 +5,14 @@ export const BOUNDARIES: readonly number[] = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
 ]
 
+/** Upper bounds for tokens, as the GenAI conventions want them: powers of four. */
+const TOKEN_BOUNDARIES: readonly number[] = Array.from({ length: 14 }, (_, power) => 4 ** power)
+
+/** The bounds of a histogram's buckets, in its own unit. */
+export function boundariesOf(name: HistogramName): readonly number[] {
+  return name === "gen_ai.client.token.usage" ? TOKEN_BOUNDARIES : BOUNDARIES
+}
+
 /** Label sets per instrument; further ones are counted together under `otel.metric.overflow`. */
 export const SERIES_MAX = 2_000
 
@@ -53,13 +61,14 @@ export class MetricStore implements Metrics {
   }
 
   duration(name: HistogramName, seconds: number, labels: Attributes = NO_LABELS): void {
+    const boundaries = boundariesOf(name)
     let histogram = this.histograms.get(name)
     if (histogram === undefined) {
-      histogram = new Instrument(newHistogram)
+      histogram = new Instrument((of) => newHistogram(of, boundaries))
       this.histograms.set(name, histogram)
     }
     const series = histogram.series(labels)
-    const bucket = bucketOf(seconds)
+    const bucket = bucketOf(seconds, boundaries)
     series.counts[bucket] = (series.counts[bucket] ?? 0) + 1
     series.count++
     series.sum += seconds
@@ -174,10 +183,10 @@ function sortedLabels(labels: Attributes): Attributes {
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-function newHistogram(labels: Attributes): HistogramSeries {
+function newHistogram(labels: Attributes, boundaries: readonly number[]): HistogramSeries {
   return {
     labels,
-    counts: new Array<number>(BOUNDARIES.length + 1).fill(0),
+    counts: new Array<number>(boundaries.length + 1).fill(0),
     count: 0,
     sum: 0,
     min: Number.POSITIVE_INFINITY,
@@ -186,8 +195,8 @@ function newHistogram(labels: Attributes): HistogramSeries {
 }
 
 /** The first bucket whose bound is not below the value; short ones are the common ones, so a walk beats a bisection. */
-function bucketOf(seconds: number): number {
+function bucketOf(value: number, boundaries: readonly number[]): number {
   let bucket = 0
-  while (bucket < BOUNDARIES.length && seconds > (BOUNDARIES[bucket] ?? 0)) bucket++
+  while (bucket < boundaries.length && value > (boundaries[bucket] ?? 0)) bucket++
   return bucket
 }

@@ -51,7 +51,7 @@ export interface Tracing {
 export interface Metrics {
   readonly enabled: boolean
   count(name: CounterName, value: number, labels?: Attributes): void
-  /** Durations in seconds. */
+  /** Durations in seconds; `gen_ai.client.token.usage`, the one that is none, in tokens. */
   duration(name: HistogramName, seconds: number, labels?: Attributes): void
 }
 
@@ -66,8 +66,11 @@ export type CounterName =
   | "murmur.guard.trips"
   | "murmur.guard.warnings"
   | "murmur.window.late"
+  | "murmur.run.untold"
   | "murmur.source.errors"
   | "murmur.http.rejected"
+  | "murmur.llm.cost"
+  | "murmur.llm.retries"
 
 export type HistogramName =
   | "murmur.step.duration"
@@ -75,6 +78,9 @@ export type HistogramName =
   | "murmur.publish.duration"
   | "murmur.event.age"
   | "http.server.request.duration"
+  | "gen_ai.client.operation.duration"
+  | "gen_ai.client.token.usage"
+  | "gen_ai.server.time_to_first_token"
 
 /** A gauge: the value now, read when somebody collects. Lag, sessions, steps in flight. */
 export type GaugeName = `murmur.${string}`

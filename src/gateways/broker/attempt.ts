@@ -1,0 +1,70 @@
+import type { BrokerClock } from "./clock.js"
+import { idle, timedOut } from "./refusals.js"
+
+/** What one request to a provider is given. */
+export interface AttemptLimits {
+  /** Of the model, for messages. */
+  readonly name: string
+  /** The caller's. */
+  readonly signal: AbortSignal
+  /** In all. */
+  readonly timeoutMs: number
+  /** Between two pieces of an answer. */
+  readonly idleMs: number
+  readonly clock: BrokerClock
+}
+
+/** What a request is sent with. */
+export interface Sending {
+  /** Aborted when nobody waits for the answer any longer. */
+  readonly signal: AbortSignal
+  /** To be called for each piece of the answer that comes. */
+  readonly piece: () => void
+}
+
+/**
+ * Sends one request, and waits for its answer no longer than it may take: whether or not the gateway heeds its signal.
+ *
+ * @throws RetryableError `LLM_TIMEOUT`, `LLM_IDLE`; the signal's reason; what `send` throws
+ */
+export function attempt<T>(limits: AttemptLimits, send: (sending: Sending) => Promise<T>): Promise<T> {
+  const { name, signal, timeoutMs, idleMs, clock } = limits
+  return new Promise<T>((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const sending = new AbortController()
+    let cancelIdle: (() => void) | undefined
+    const end = (): void => {
+      cancelTimeout()
+      cancelIdle?.()
+      signal.removeEventListener("abort", aborted)
+    }
+    const giveUp = (reason: unknown): void => {
+      end()
+      reject(reason)
+      sending.abort(reason)
+    }
+    const aborted = (): void => giveUp(signal.reason)
+    const cancelTimeout = clock.after(timeoutMs, () => giveUp(timedOut(name, timeoutMs)))
+    signal.addEventListener("abort", aborted, { once: true })
+    const piece = (): void => {
+      if (sending.signal.aborted) return
+      cancelIdle?.()
+      cancelIdle = clock.after(idleMs, () => giveUp(idle(name, idleMs)))
+    }
+    started(() => send({ signal: sending.signal, piece })).then(
+      (answer) => {
+        end()
+        resolve(answer)
+      },
+      (error: unknown) => {
+        end()
+        reject(error)
+      },
+    )
+  })
+}
+
+/** A gateway that throws before it returns a promise must not leave timers behind. */
+async function started<T>(send: () => Promise<T>): Promise<T> {
+  return await send()
+}

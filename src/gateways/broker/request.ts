@@ -1,0 +1,94 @@
+import { isMurmurError, type RetryableError } from "../../errors.js"
+import { isLlmError } from "../errors.js"
+import type { KnownModel } from "../models/known-model.js"
+import type { Answer, Asked } from "./asked.js"
+import { type AttemptLimits, attempt } from "./attempt.js"
+import { estimateOf, spentInVain, spentOn } from "./billing.js"
+import type { Reservation } from "./broker.js"
+import type { Health } from "./circuit.js"
+import type { Turn } from "./lane.js"
+import type { Provider } from "./provider.js"
+import type { Work } from "./work.js"
+
+/**
+ * Sends one request, for which it has its turn: reserves what it may cost, asks, settles what it has cost, and gives the
+ * turn back with what it says of the provider.
+ *
+ * @throws what the meter and the gateway throw; `LLM_TIMEOUT`, `LLM_IDLE`, `LLM_REPLY_TOO_LARGE`; the signal's reason
+ */
+export async function sendRequest<T>(
+  asked: Asked,
+  provider: Provider,
+  model: KnownModel,
+  work: Work<T>,
+  turn: Turn,
+): Promise<Answer<T>> {
+  const reservation = await reserve(asked, model, work, turn)
+  asked.tries++
+  provider.calls++
+  const { clock } = asked.settings
+  const beganMs = clock.steady()
+  let firstPartMs: number | undefined
+  const first = (): void => {
+    firstPartMs = clock.steady() - beganMs
+  }
+  let answer: T
+  try {
+    answer = await attempt(limitsOf(asked, model, work), (sending) =>
+      work.ask(provider.gateway, model, { ...sending, first }),
+    )
+  } catch (error) {
+    reservation?.settle(spentInVain(error))
+    const health = healthOf(error)
+    if (health === "failing") provider.failures++
+    const askedMs = askedAfterMs(error)
+    turn.end(health, askedMs === undefined ? {} : { askedMs })
+    throw error
+  }
+  const spent = spentOn(model, work, answer)
+  reservation?.settle(spent)
+  turn.end("alive", { tokens: spent.tokens })
+  asked.telemetry.spent(model, work, answer, spent, firstPartMs)
+  work.check(model.name, answer)
+  return { answer, answeredBy: model.name, costMicroUsd: spent.costMicroUsd, cached: false, firstPartMs }
+}
+
+async function reserve<T>(
+  { meter }: Asked,
+  model: KnownModel,
+  work: Work<T>,
+  turn: Turn,
+): Promise<Reservation | undefined> {
+  if (meter === undefined || !meter.active) return undefined
+  try {
+    return await meter.reserve(estimateOf(model, work))
+  } catch (error) {
+    turn.end("unknown", { tokens: 0 })
+    throw error
+  }
+}
+
+function limitsOf<T>({ settings, signal, deadlineMs }: Asked, { name }: KnownModel, work: Work<T>): AttemptLimits {
+  const { clock, idleMs } = settings
+  const leftMs = Math.max(1, deadlineMs - clock.now())
+  return { name, signal, timeoutMs: Math.min(work.timeoutMs ?? settings.timeoutMs, leftMs), idleMs, clock }
+}
+
+/** What an error says of the provider. A refusal that names a status shows that it is there. */
+function healthOf(error: unknown): Health {
+  if (!isLlmError(error)) return "unknown"
+  if (isRetryable(error)) return "failing"
+  return typeof error.details?.status === "number" ? "alive" : "unknown"
+}
+
+/** Whether the same request may succeed later. */
+export function isRetryable(error: unknown): error is RetryableError {
+  return isMurmurError(error) && error.name === "RetryableError"
+}
+
+/** When the provider wants to be asked again, if it has said so. */
+export function askedAfterMs(error: unknown): number | undefined {
+  if (!isRetryable(error)) return undefined
+  const { retryAfterMs } = error
+  return typeof retryAfterMs === "number" && retryAfterMs >= 0 ? retryAfterMs : undefined
+}
