@@ -15,28 +15,44 @@ export interface BucketEntry {
 /** What a watch yields: each entry, then `synced` once, then changes. A deleted key has the value `undefined`. */
 export type BucketChange = BucketEntry | { readonly synced: true }
 
+/** How a bucket is made. One that exists stays as it is. */
+export interface BucketOptions {
+  /** Entries vanish this long after they were written, in milliseconds. */
+  readonly ttlMs?: number
+  readonly replicas?: number
+  /** Of a bucket that forgets: entries may be given a time to live of their own, and the oldest go when it is full. */
+  readonly forgets?: { readonly bytesMax: number }
+}
+
+/** The server writes down that an entry has vanished, and forgets that after so long: it is the least that it takes. */
+const MARKER_MS = 1_000
+
 /** JSON values by key, shared by the mesh. Keys are made of letters, digits and `-/_=.`. */
 export class Bucket {
   private constructor(
     readonly name: string,
     private readonly kv: KV,
+    private readonly link: Link,
   ) {}
 
   /**
    * Opens a bucket, and creates it when it is not there.
    *
-   * @param ttlMs entries vanish this long after they were written
    * @throws MurmurError `BUCKET_OPEN`
    */
-  static async open(link: Link, name: string, options: { ttlMs?: number; replicas?: number } = {}): Promise<Bucket> {
+  static async open(link: Link, name: string, options: BucketOptions = {}): Promise<Bucket> {
     const { Kvm } = await import("@nats-io/kv")
+    const { ttlMs, replicas = 1, forgets } = options
     try {
       const kv = await new Kvm(link.client).create(name, {
         history: 1,
-        replicas: options.replicas ?? 1,
-        ...(options.ttlMs === undefined ? {} : { ttl: options.ttlMs }),
+        replicas,
+        ...(ttlMs !== undefined && { ttl: ttlMs }),
+        ...(forgets !== undefined && { max_bytes: forgets.bytesMax, markerTTL: MARKER_MS }),
       })
-      return new Bucket(name, kv)
+      const bucket = new Bucket(name, kv, link)
+      if (forgets !== undefined) await bucket.#discardOld()
+      return bucket
     } catch (cause) {
       throw new MurmurError(`Cannot open bucket "${name}": ${ensureError(cause).message}`, {
         code: "BUCKET_OPEN",
@@ -53,6 +69,22 @@ export class Bucket {
   /** @returns the new revision */
   put(key: string, value: unknown): Promise<number> {
     return this.kv.put(key, JSON.stringify(value))
+  }
+
+  /**
+   * Writes an entry that vanishes by itself; only in a bucket that forgets.
+   *
+   * @param keepMs rounded up to seconds
+   */
+  async putFor(key: string, value: unknown, keepMs: number): Promise<void> {
+    const ttl = `${Math.max(1, Math.ceil(keepMs / 1_000))}s`
+    await this.link.client.publish(`$KV.${this.name}.${key}`, JSON.stringify(value), { ttl })
+  }
+
+  /** What time it is at the server that keeps the bucket, whose clock the entries' `at` is from. */
+  async serverTime(): Promise<Date> {
+    const { streamInfo } = await this.kv.status()
+    return new Date(streamInfo.ts ?? 0)
   }
 
   /** Writes a key that is not there. @throws MurmurError `BUCKET_CONFLICT` when it is */
@@ -102,6 +134,12 @@ export class Bucket {
       options.signal.removeEventListener("abort", stop)
       watch.stop()
     }
+  }
+
+  /** The client makes buckets that refuse what is new when they are full. */
+  async #discardOld(): Promise<void> {
+    const { config } = (await this.kv.status()).streamInfo
+    if (config.discard !== "old") await this.link.manager.streams.update(config.name, { discard: "old" })
   }
 
   async #holdsNothing(filter: string): Promise<boolean> {

@@ -1,0 +1,351 @@
+import type { Clock } from "../../agents/clock.js"
+import type { BucketEntry } from "../../bus/bucket.js"
+import { ensureError, errorCode, RetryableError } from "../../errors.js"
+import type { Draw, Permit, RateLimits } from "../../gateways/broker/ports.js"
+import type { Log } from "../../telemetry/ports.js"
+import { Ahead, Grace, type Grant } from "./rate-limits-ahead.js"
+import { type Plan, planFor } from "./rate-limits-plan.js"
+import { changedRecord, type LimitRecord, NO_RECORD, readRecord } from "./rate-limits-record.js"
+import type { ServerTime } from "./rate-limits-time.js"
+import { Untold } from "./rate-limits-untold.js"
+
+/** What an account's limits stand on. */
+export interface AccountPorts {
+  readonly store: RecordStore
+  readonly time: ServerTime
+  readonly clock: Clock
+  /** For jitter, 0 to 1. */
+  readonly random: () => number
+  readonly log: Log
+  readonly windowMs: number
+  readonly graceMs: number
+  /** Aborted when the node stops. */
+  readonly closing: AbortSignal
+}
+
+/** The account's record in the bucket. Each may throw; a write that lost against another throws `BUCKET_CONFLICT`. */
+export interface RecordStore {
+  readonly key: string
+  get(): Promise<BucketEntry | undefined>
+  create(value: unknown): Promise<number>
+  update(value: unknown, revision: number): Promise<number>
+}
+
+interface Waiter {
+  readonly draw: Draw
+  readonly limits: RateLimits
+  readonly grant: (permit: Permit) => void
+  readonly fail: (reason: unknown) => void
+}
+
+/** Who gets what by one write. */
+interface Granting {
+  readonly waiters: readonly Waiter[]
+  readonly ahead: number
+  readonly tokensAhead: number
+  readonly probe: boolean
+}
+
+/** A permit that was counted nowhere. */
+export const FREE: Permit = { used: () => {} }
+
+const WAITING_MAX = 10_000
+/** How many permits one write may grant, besides those ahead. */
+const GRANTS_MAX = 100
+/** How long the watch may take to show our own write before it is read. */
+const SHOWN_MS = 20
+const CONFLICT_MS_MAX = 50
+const RETRY_MS = 100
+const RETRY_MS_MAX = 2_000
+
+/**
+ * The limits of one provider and account, as one node keeps them. What all nodes have sent stands in one record; who wants
+ * to send writes first that it will, and the write is refused when somebody else wrote since: no two nodes take the same
+ * room. A node that dies leaves behind what it wrote, and what is not known to be unused counts.
+ *
+ * One loop does all the writing, one write at a time, and sleeps until there is room or something to say.
+ */
+export class SharedAccount {
+  readonly #ports: AccountPorts
+  readonly #waiting: Waiter[] = []
+  readonly #grace: Grace
+  readonly #ahead: Ahead
+  readonly #untold: Untold
+  #record: LimitRecord = NO_RECORD
+  /** Whether the record was read, and nobody was found to have written it since. */
+  #known = false
+  /** Our newest write: until the record shows it, the server's time of it is not known. */
+  #written = 0
+  #conflicts = 0
+  #failures = 0
+  #running = false
+  #sleeping: AbortController | undefined
+
+  constructor(ports: AccountPorts) {
+    this.#ports = ports
+    this.#grace = new Grace(ports.graceMs)
+    this.#ahead = new Ahead(ports.windowMs)
+    this.#untold = new Untold(ports.clock, ports.windowMs)
+    ports.closing.addEventListener("abort", () => this.#close(), { once: true })
+  }
+
+  /** Somebody wrote the record, or it was read. */
+  seen(entry: BucketEntry): void {
+    this.#ports.time.message(entry.revision, entry.at.getTime())
+    if (entry.revision <= this.#record.revision) return
+    this.#record = entry.value === undefined ? NO_RECORD : readRecord(entry)
+    this.#sleeping?.abort()
+  }
+
+  /** Whether the provider said "later", and nobody knows yet whether it answers again. */
+  get gated(): boolean {
+    return this.#untold.heldMs > 0 || this.#record.hold !== undefined
+  }
+
+  /** How much longer nobody asks, in milliseconds; 0 when one may. */
+  get heldMs(): number {
+    const { hold } = this.#record
+    return Math.max(this.#untold.heldMs, hold === undefined ? 0 : hold.untilMs - this.#ports.time.now())
+  }
+
+  /** Nobody asks for so long. */
+  holdOff(ms: number): void {
+    if (!this.#untold.hold(ms)) return
+    this.#giveBack(this.#ahead.takeBack())
+    this.#start()
+  }
+
+  /** As `RateLimiter.take`. */
+  take(draw: Draw, limits: RateLimits, signal: AbortSignal): Promise<Permit> {
+    const { closing } = this.#ports
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason)
+      if (closing.aborted) return reject(closing.reason)
+      if (this.#waiting.length >= WAITING_MAX) return reject(queueFull(draw))
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
+        reject(signal.reason)
+        this.#sleeping?.abort()
+      }
+      const done =
+        <T>(then: (result: T) => void) =>
+        (result: T): void => {
+          signal.removeEventListener("abort", leave)
+          then(result)
+        }
+      const waiter: Waiter = { draw, limits, grant: done(resolve), fail: done(reject) }
+      signal.addEventListener("abort", leave, { once: true })
+      this.#waiting.push(waiter)
+      if (this.#waiting.length === 1) this.#start()
+    })
+  }
+
+  #start(): void {
+    this.#sleeping?.abort()
+    if (this.#running || this.#ports.closing.aborted) return
+    this.#running = true
+    void this.#run()
+  }
+
+  async #run(): Promise<void> {
+    const { closing } = this.#ports
+    while (!closing.aborted && (this.#waiting.length > 0 || this.#untold.dueAt < Infinity)) {
+      try {
+        await this.#turn()
+        this.#failures = 0
+      } catch (thrown) {
+        await this.#failed(ensureError(thrown))
+      }
+    }
+    this.#running = false
+  }
+
+  /** Nothing is sent that cannot be counted: calls wait for the bus. */
+  async #failed(error: Error): Promise<void> {
+    const { clock, closing, log, store } = this.#ports
+    if (errorCode(error) === "BUS_CLOSED") return this.#failAll(error)
+    if (this.#failures === 0) log.warn({ error, limits: store.key }, "cannot count against shared limits; calls wait")
+    this.#known = false
+    await clock.delay(Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(this.#failures++, 10)), closing)
+  }
+
+  /** One hand-out, read, write or sleep. */
+  async #turn(): Promise<void> {
+    const { clock, random, closing, time } = this.#ports
+    if (this.#handOut()) return
+    if (!this.#known) {
+      if (this.#conflicts > 0) await clock.delay(random() * Math.min(CONFLICT_MS_MAX, 2 ** this.#conflicts), closing)
+      return this.#read()
+    }
+    if (this.#record.revision < this.#written) {
+      await this.#sleep(SHOWN_MS)
+      if (this.#record.revision < this.#written) await this.#read()
+      return
+    }
+    const nowMs = time.now()
+    const granting = this.#choose(nowMs)
+    if (granting.waiters.length > 0 || this.#untold.dueAt <= clock.steady()) await this.#write(granting, nowMs)
+    else await this.#sleep(this.#idleMs(nowMs))
+  }
+
+  /** Gives who waits first what needs no write: what was reserved ahead, or what has no limits. */
+  #handOut(): boolean {
+    const [first] = this.#waiting
+    if (first === undefined || this.heldMs > 0) return false
+    this.#giveBack(this.#ahead.takeLapsed(this.#ports.clock.steady()))
+    const free = isUnlimited(first.limits) && this.#known && this.#isOpen(first)
+    const grant = free ? undefined : this.#ahead.take(first.draw.tokens)
+    if (!free && grant === undefined) return false
+    this.#waiting.shift()
+    first.grant(grant === undefined ? FREE : this.#permit(grant, first))
+    return true
+  }
+
+  #isOpen(waiter: Waiter): boolean {
+    const plan = this.#plan(waiter, this.#ports.time.now())
+    return plan.next === "send" && !plan.probe
+  }
+
+  async #read(): Promise<void> {
+    const entry = await this.#ports.store.get()
+    this.#known = true
+    if (entry !== undefined) return this.seen(entry)
+    this.#record = NO_RECORD
+    this.#written = 0
+  }
+
+  #choose(nowMs: number): Granting {
+    const waiters: Waiter[] = []
+    let plan: Plan | undefined
+    let tokens = 0
+    let probe = false
+    for (const waiter of this.#waiting.slice(0, GRANTS_MAX)) {
+      plan = this.#plan(waiter, nowMs, { requests: waiters.length, tokens })
+      if (plan.next === "wait") break
+      waiters.push(waiter)
+      probe ||= plan.probe
+      tokens += waiter.draw.tokens
+    }
+    const [first] = waiters
+    if (first === undefined) return { waiters, ahead: 0, tokensAhead: 0, probe: false }
+    const room = plan?.next === "send" && !probe ? plan.room - 1 : 0
+    const ahead = this.#ahead.size(first, this.#ports.clock.steady(), waiters.length, room)
+    return { waiters, ahead, tokensAhead: first.draw.tokens, probe }
+  }
+
+  #plan({ draw, limits }: Waiter, nowMs: number, granted = { requests: 0, tokens: 0 }): Plan {
+    const heldMs = this.#untold.heldMs
+    if (heldMs > 0) return { next: "wait", untilMs: nowMs + heldMs }
+    const taken = { ...granted, tokens: granted.tokens + this.#untold.extraTokens }
+    return planFor(draw, limits, { record: this.#record, taken, nowMs, windowMs: this.#ports.windowMs })
+  }
+
+  async #write(granting: Granting, nowMs: number): Promise<void> {
+    const { store, clock, windowMs } = this.#ports
+    const { waiters, ahead, tokensAhead, probe } = granting
+    this.#giveBack(this.#ahead.takeBack())
+    const { news, told } = this.#untold.tell()
+    const granted = waiters.reduce((sum, { draw }) => sum + draw.tokens, ahead * tokensAhead)
+    const change = {
+      ...news,
+      requests: waiters.length + ahead,
+      tokens: Math.ceil(granted + news.extraTokens),
+      graceMs: this.#grace.ms,
+      probe,
+    }
+    const value = changedRecord(this.#record, change, nowMs, windowMs)
+    const since = clock.steady()
+    try {
+      const { revision } = this.#record
+      this.#written = await (revision === 0 ? store.create(value) : store.update(value, revision))
+    } catch (error) {
+      return this.#refused(error)
+    }
+    this.#conflicts = 0
+    told()
+    const inTime = this.#grace.answered(clock.steady() - since, change.graceMs)
+    this.#grant(granting, { revision: this.#written, since, until: since + change.graceMs / 2 }, inTime)
+  }
+
+  #refused(error: unknown): void {
+    this.#known = false
+    if (errorCode(error) === "BUCKET_CONFLICT") {
+      this.#conflicts++
+      return
+    }
+    this.#untold.forgetRefunds()
+    throw error
+  }
+
+  #grant(granting: Granting, written: Pick<Grant, "revision" | "since" | "until">, inTime: boolean): void {
+    const { waiters, ahead, tokensAhead, probe } = granting
+    const usable = inTime && this.heldMs === 0 // the provider may have said "later" while we wrote
+    const reserved: Grant = { ...written, tokens: tokensAhead, probe: false }
+    if (usable) this.#ahead.put(reserved, ahead)
+    else this.#untold.unused({ grant: reserved, count: ahead })
+    for (const waiter of waiters) {
+      const grant: Grant = { ...written, tokens: waiter.draw.tokens, probe }
+      const place = this.#waiting.indexOf(waiter)
+      if (!usable || place < 0) {
+        this.#untold.unused({ grant, count: 1 })
+        continue
+      }
+      this.#waiting.splice(place, 1)
+      waiter.grant(this.#permit(grant, waiter))
+    }
+  }
+
+  #permit(grant: Grant, { limits }: Waiter): Permit {
+    let settled = false
+    return {
+      used: (tokens) => {
+        if (settled) return
+        settled = true
+        if (grant.probe) this.#untold.answers()
+        if (limits.tokensPerMinute !== undefined) this.#untold.used(grant, tokens)
+        if (this.#untold.dueAt < Infinity) this.#start()
+      },
+    }
+  }
+
+  #giveBack(unused: { readonly grant: Grant; readonly count: number } | undefined): void {
+    if (unused !== undefined) this.#untold.unused(unused)
+  }
+
+  /** How long there is nothing to do, if nothing happens. */
+  #idleMs(nowMs: number): number {
+    const [first] = this.#waiting
+    const plan = first === undefined ? undefined : this.#plan(first, nowMs)
+    const roomMs = plan === undefined ? Infinity : plan.next === "wait" ? plan.untilMs - nowMs : 0
+    return Math.max(1, Math.ceil(Math.min(roomMs, this.#untold.dueAt - this.#ports.clock.steady())))
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    const sleeping = new AbortController()
+    this.#sleeping = sleeping
+    await this.#ports.clock.delay(ms, sleeping.signal)
+    this.#sleeping = undefined
+  }
+
+  #close(): void {
+    this.#failAll(this.#ports.closing.reason)
+    this.#sleeping?.abort()
+  }
+
+  #failAll(reason: unknown): void {
+    for (const { fail } of this.#waiting.splice(0)) fail(reason)
+    this.#untold.clear()
+  }
+}
+
+/** Whether there is nothing to count. */
+export function isUnlimited({ requestsPerMinute, tokensPerMinute }: RateLimits): boolean {
+  return requestsPerMinute === undefined && tokensPerMinute === undefined
+}
+
+function queueFull({ provider }: Draw): RetryableError {
+  return new RetryableError(
+    `Cannot ask "${provider}": ${WAITING_MAX} calls wait for its limits already. Ask less often, or raise the limits`,
+    { code: "LLM_QUEUE_FULL", details: { provider } },
+  )
+}
