@@ -108,8 +108,12 @@ export class Branch implements BranchContext {
     return this.#calls.delegate as StepContext["delegate"]
   }
 
+  get gather(): StepContext["gather"] {
+    return this.#calls.gather as StepContext["gather"]
+  }
+
   get handoff(): StepContext["handoff"] {
-    return this.#calls.handoff
+    return this.#calls.handoff as StepContext["handoff"]
   }
 
   get reply(): StepContext["reply"] {

@@ -7,7 +7,9 @@ import type { Log } from "../telemetry/ports.js"
 import type { AskOptions } from "./ask.js"
 import type { BranchContext } from "./branch-context.js"
 import type { AgentDefinition } from "./define-agent.js"
-import type { DelegateOptions } from "./delegation/options.js"
+import type { GatherTask } from "./delegation/delegation.js"
+import type { DelegateOptions, GatherOptions, HandoffOptions } from "./delegation/options.js"
+import type { GatherResults, InputOf, OutputOf } from "./delegation/target.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
 import type { ModelTool } from "./step-calls.js"
 import type { AnyTool, ToolFunctions } from "./tools/tool.js"
@@ -93,15 +95,44 @@ export interface StepContext<
    */
   readonly llm: Llm<ModelTool>
   /**
-   * Hands a task to another agent and waits for its reply as {@link sleep} does. The task is an event to that agent, done
-   * in a session of its own, wherever it runs.
+   * Gives a task to another agent, which takes tasks (`input`), and waits for its reply as {@link sleep} does. The task is
+   * an event to that agent alone, done in a session of its own, wherever it runs.
    *
-   * @throws TerminalError `DELEGATE_FAILED` when it is given up, `DELEGATE_TIMEOUT` when its time is up without a default
+   * @param to the agent, or its name where its code is not at hand
+   * @throws TerminalError `DELEGATE_FAILED` when it is given up, `DELEGATE_TIMEOUT` when its time is up without a default;
+   *   `DELEGATE_INPUT`, `DELEGATE_OUTPUT`, `DELEGATE_TARGET`; MurmurError `DELEGATE_OPTION`
+   * @example
+   * const { answer } = await ctx.delegate(researcher, { question: "Who else uses it?" }, { deadlineMs: 600_000 })
    */
-  delegate<Out = unknown>(to: AgentDefinition | string, input: unknown, options?: DelegateOptions): Promise<Out>
-  /** Hands the task that this step handles to another agent, which replies in its place. */
-  handoff(to: AgentDefinition | string, input: unknown, options?: DelegateOptions): Promise<void>
-  /** Answers the task that this step handles: what `ctx.delegate` returns. @throws MurmurError when it handles none */
+  delegate<A extends AgentDefinition>(to: A, input: InputOf<A>, options?: DelegateOptions): Promise<OutputOf<A>>
+  delegate<Out = unknown>(to: string, input: unknown, options?: DelegateOptions): Promise<Out>
+  /**
+   * Gives tasks to several agents at once, and waits until enough results are there. What is enough is decided once: later
+   * results change nothing, however often the step runs again.
+   *
+   * @returns a result for each task, in their order; an error is a result as well
+   * @throws as {@link delegate}, but for what becomes of the tasks
+   * @example
+   * const results = await ctx.gather(
+   *   reviewers.map((agent) => ({ agent, input: { text } })),
+   *   { mode: "majority", deadlineMs: 600_000 },
+   * )
+   */
+  gather<const T extends readonly GatherTask[]>(tasks: T, options?: GatherOptions): Promise<GatherResults<T>>
+  /**
+   * Gives the task that this step handles to another agent, which replies in its place. In a step that handles no task it
+   * is a task that nobody waits for.
+   *
+   * @throws as {@link delegate}; TerminalError `REPLY_TWICE`, `HANDOFF_LIMIT`
+   */
+  handoff<A extends AgentDefinition>(to: A, input: InputOf<A>, options?: HandoffOptions): Promise<void>
+  handoff(to: string, input: unknown, options?: HandoffOptions): Promise<void>
+  /**
+   * Answers the task that this step handles: what `ctx.delegate` returns. It is told when the step is committed. A step
+   * that ends without a reply answers `null`; an error, when the agent has an `output` that `null` does not fit.
+   *
+   * @throws MurmurError `REPLY_NO_TASK` when this step handles none; TerminalError `REPLY_OUTPUT`, `REPLY_TWICE`
+   */
   reply(output: unknown): void
   /**
    * A context of its own for what runs beside something else in this step and makes several calls: so that the step is the

@@ -140,7 +140,8 @@ export interface HandlerOptions<
   E extends Evolvers<S> = Evolvers<S>,
   T extends readonly AnyTool[] = readonly AnyTool[],
   I extends z.ZodObject | undefined = undefined,
-> extends StepOptions<On, S, E, T, I> {
+  O extends z.ZodType | undefined = z.ZodType | undefined,
+> extends StepOptions<On, S, E, T, I, O> {
   handle(event: EventOf<On[number]> | TaskOf<I>, ctx: StepContext<S, E, T>): Promise<void> | void
   readonly react?: never
   readonly instructions?: never
@@ -153,7 +154,8 @@ export interface InstructionOptions<
   E extends Evolvers<S> = Evolvers<S>,
   T extends readonly AnyTool[] = readonly AnyTool[],
   I extends z.ZodObject | undefined = undefined,
-> extends StepOptions<On, S, E, T, I>,
+  O extends z.ZodType | undefined = z.ZodType | undefined,
+> extends StepOptions<On, S, E, T, I, O>,
     InstructedOptions {
   readonly handle?: never
   readonly react?: never
@@ -166,10 +168,13 @@ export interface StepOptions<
   E extends Evolvers<S>,
   T extends readonly AnyTool[],
   I extends z.ZodObject | undefined,
+  O extends z.ZodType | undefined = z.ZodType | undefined,
 > extends AgentOptions<On>,
-    Omit<MindOptions, "input"> {
+    Omit<MindOptions, "input" | "output"> {
   /** What its tasks are about: with it other agents may delegate to it (`ctx.delegate`). */
   readonly input?: I
+  /** What it replies to a task. Default: anything. */
+  readonly output?: O
   /** What it may call as `ctx.tools.<name>`, made by `defineTool`. */
   readonly tools?: T
   /**
@@ -193,6 +198,12 @@ export interface StepOptions<
 
 /** The event that brings a task to an agent with `input`. */
 export type TaskOf<I> = I extends z.ZodObject ? MurmurEvent<TaskData & { readonly input: z.output<I> }> : never
+
+/** What the tasks of an agent are about, and what it replies, by its schemas. */
+export interface TasksOf<I, O> {
+  readonly input: I
+  readonly output: O
+}
 
 /** An agent that is a function from a stream of events to a stream of events, one stream per key. */
 export interface ReactOptions<On extends readonly Trigger[] = readonly Trigger[]> extends AgentOptions<On> {
@@ -268,10 +279,11 @@ export function defineAgent<
   E extends Evolvers<S> = Evolvers<S>,
   const T extends readonly AnyTool[] = readonly [],
   I extends z.ZodObject | undefined = undefined,
+  O extends z.ZodType | undefined = undefined,
 >(
   name: string,
-  options: HandlerOptions<On, S, E, T, I> | InstructionOptions<On, S, E, T, I> | ReactOptions<On>,
-): AgentDefinition {
+  options: HandlerOptions<On, S, E, T, I, O> | InstructionOptions<On, S, E, T, I, O> | ReactOptions<On>,
+): AgentDefinition & TasksOf<NoInfer<I>, NoInfer<O>> {
   checkName(name, "agent")
   const checked = checkOptions(name, options)
   const triggers = options.on.map((trigger) => normalise(name, trigger))
@@ -284,7 +296,7 @@ export function defineAgent<
     code: codeOf(options),
     behaviour: behaviourOf(name, options, checked),
   }
-  return Object.defineProperty(definition, AGENT, { value: true })
+  return Object.defineProperty(definition, AGENT, { value: true }) as AgentDefinition & TasksOf<I, O>
 }
 
 function behaviourOf(

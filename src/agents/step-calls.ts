@@ -5,9 +5,12 @@ import type { AskOptions } from "./ask.js"
 import type { WholeContext } from "./branch-context.js"
 import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
-import type { Delegation } from "./delegation/delegation.js"
-import type { DelegateOptions } from "./delegation/options.js"
+import type { Delegation, DelegationCaller, GatherTask } from "./delegation/delegation.js"
+import type { DelegateOptions, GatherOptions, HandoffOptions } from "./delegation/options.js"
+import { summarise } from "./delegation/summary.js"
+import type { TaskResult } from "./delegation/task.js"
 import type { Effects } from "./effects.js"
+import type { StepMeter } from "./guards/guards.js"
 import type { StepTool } from "./llm/step-tool.js"
 import type { Positions } from "./positions.js"
 import { type Perform, performTool } from "./tools/perform-tool.js"
@@ -26,6 +29,8 @@ export interface StepCore {
   readonly delegation: Delegation
   /** What the step has used of models, answers that it was given before included. */
   readonly bill: Bill
+  /** Counts what the step spends on models. */
+  readonly meter: StepMeter
   /** Runs the code of a tool in this process. */
   performer(tool: AnyTool, input: unknown): Perform
   /** @param ctx the context that asks, for the step's own tools */
@@ -71,16 +76,25 @@ export class StepCalls {
     options: DelegateOptions = {},
   ): Promise<unknown> => {
     this.core.mustBeOpen("delegated")
-    return this.core.delegation.delegate(to, input, options, this.at)
+    return this.core.delegation.delegate(to, input, options, this.#caller)
+  }
+
+  readonly gather = async (tasks: readonly GatherTask[], options: GatherOptions = {}): Promise<TaskResult[]> => {
+    this.core.mustBeOpen("delegated")
+    return this.core.delegation.gather(tasks, options, this.#caller)
   }
 
   readonly handoff = async (
     to: AgentDefinition | string,
     input: unknown,
-    options: DelegateOptions = {},
+    options: HandoffOptions = {},
   ): Promise<void> => {
     this.core.mustBeOpen("handed off")
-    return this.core.delegation.handoff(to, input, options, this.at)
+    return this.core.delegation.handoff(to, input, options, this.#caller)
+  }
+
+  get #caller(): DelegationCaller {
+    return { at: this.at, summarise: (messages) => summarise({ whole: this.ctx.whole, llm: this.llm }, messages) }
   }
 
   readonly reply = (output: unknown): void => {

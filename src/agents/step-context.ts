@@ -9,6 +9,7 @@ import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { Delegation } from "./delegation/delegation.js"
 import type { Effects } from "./effects.js"
+import type { StepMeter } from "./guards/guards.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
 import type { Asking } from "./llm/step-llm.js"
 import { ownState } from "./minds/history/compose.js"
@@ -32,6 +33,7 @@ export interface StepParts {
   tools(run: Run, step: Step, effects: Effects): ToolCalls
   delegation(run: Run, step: Step, effects: Effects): Delegation
   llm(asking: Asking): Llm<ModelTool>
+  meter(run: Run): StepMeter
   /** @throws MurmurError when the agent may not emit it */
   checkDraft(draft: EventDraft): void
 }
@@ -127,8 +129,12 @@ export class Step implements StepContext {
     return this.#calls.delegate as StepContext["delegate"]
   }
 
+  get gather(): StepContext["gather"] {
+    return this.#calls.gather as StepContext["gather"]
+  }
+
   get handoff(): StepContext["handoff"] {
-    return this.#calls.handoff
+    return this.#calls.handoff as StepContext["handoff"]
   }
 
   get reply(): StepContext["reply"] {
@@ -241,10 +247,11 @@ export class Step implements StepContext {
     }
   }
 
-  /** A handler may have swallowed that another node runs its step: then this run counts for nothing. */
+  /** A handler may have swallowed that another node runs its step, or a budget stops it: then this run counts for nothing. */
   mustBeOurs(): void {
     const takenOver = this.#madeCore?.effects.takenOver
     if (takenOver !== undefined) throw takenOver
+    this.#madeCore?.mustBeInBudget()
   }
 
   /** Nothing may be emitted any more. */

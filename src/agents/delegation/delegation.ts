@@ -1,6 +1,6 @@
 import { type SealedEvent, seal } from "../../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../../bus/event.js"
-import { MurmurError, TerminalError } from "../../errors.js"
+import { TerminalError } from "../../errors.js"
 import type { Message } from "../../gateways/messages/message.js"
 import { taskType } from "../../router/reserved.js"
 import type { Span } from "../../telemetry/ports.js"
@@ -42,11 +42,14 @@ export interface DelegationParts {
   readonly ports: DelegationPorts
   /** Publishes an event with the step's other outputs, under the id that it has. */
   readonly send: (draft: EventDraft) => void
-  /**
-   * Has a model sum up these messages, or (`undefined`) the session's conversation; journaled as any call of a model.
-   * Missing where no model is at hand.
-   */
-  readonly summarise?: ((messages: readonly Message[] | undefined, at: Positions) => Promise<string>) | undefined
+}
+
+/** The context that delegates: the step's own, or one of its branches. */
+export interface DelegationCaller {
+  /** Whose positions its calls have. */
+  readonly at: Positions
+  /** Has a model sum up these messages, or the session's conversation; journaled as any call of a model. */
+  summarise(messages?: readonly Message[]): Promise<string>
 }
 
 /** One of several tasks that are given at once. */
@@ -79,12 +82,12 @@ export class Delegation {
    * @throws TerminalError `DELEGATE_FAILED`, `DELEGATE_TIMEOUT`, `DELEGATE_INPUT`, `DELEGATE_OUTPUT`, `DELEGATE_TARGET`;
    *   MurmurError `DELEGATE_OPTION`; GuardTripped
    */
-  async delegate(target: Target, input: unknown, options: DelegateOptions, at: Positions): Promise<unknown> {
+  async delegate(target: Target, input: unknown, options: DelegateOptions, by: DelegationCaller): Promise<unknown> {
     const agent = this.#agent
     const to = addressee(agent, target)
     const { deadlineMs } = checkDelegate(agent, to.name, options)
-    const position = at.next()
-    const task = await this.#prepare(to, input, options, at)
+    const position = by.at.next()
+    const task = await this.#prepare(to, input, options, by)
     const call = `delegate ${to.name}`
     const [result] = await this.#give({ position, call }, [task], { mode: "all", deadlineMs })
     if (result?.ok === true) return checkTaskOutput(agent, to, result.output)
@@ -108,17 +111,17 @@ export class Delegation {
    * @returns a result for each task, in their order
    * @throws as {@link delegate}, but for what became of the tasks: that is in the results
    */
-  async gather(tasks: readonly GatherTask[], options: GatherOptions, at: Positions): Promise<TaskResult[]> {
+  async gather(tasks: readonly GatherTask[], options: GatherOptions, by: DelegationCaller): Promise<TaskResult[]> {
     const agent = this.#agent
     const { mode, deadlineMs } = checkGather(agent, tasks.length, options)
     const to = tasks.map((task) => addressee(agent, task.agent))
     for (const [n, { agent: _, input: __, ...more }] of tasks.entries()) checkHandoff(agent, to[n]?.name ?? "", more)
     if (tasks.length === 0) return []
-    const position = at.next()
+    const position = by.at.next()
     const prepared: Prepared[] = []
     for (const [n, task] of tasks.entries()) {
       const one = to[n]
-      if (one !== undefined) prepared.push(await this.#prepare(one, task.input, task, at))
+      if (one !== undefined) prepared.push(await this.#prepare(one, task.input, task, by))
     }
     const call = `gather ${mode} ${to.map(({ name }) => name).join(" ")}`
     const results = await this.#give({ position, call }, prepared, { mode, deadlineMs })
@@ -126,11 +129,11 @@ export class Delegation {
   }
 
   /** Gives the step's own task to another agent, which replies in its place. @throws as {@link delegate} */
-  async handoff(target: Target, input: unknown, options: HandoffOptions, at: Positions): Promise<void> {
+  async handoff(target: Target, input: unknown, options: HandoffOptions, by: DelegationCaller): Promise<void> {
     const agent = this.#agent
     const to = addressee(agent, target)
     checkHandoff(agent, to.name, options)
-    const { given, key } = await this.#prepare(to, input, options, at)
+    const { given, key } = await this.#prepare(to, input, options, by)
     this.#send(this.#duty.handoff(to.name, given, key))
   }
 
@@ -149,12 +152,15 @@ export class Delegation {
     return this.#made
   }
 
-  async #prepare(to: Addressee, input: unknown, options: HandoffOptions, at: Positions): Promise<Prepared> {
-    const context = await this.#context(options.context ?? "none", at)
+  async #prepare(to: Addressee, input: unknown, options: HandoffOptions, by: DelegationCaller): Promise<Prepared> {
+    const context = await this.#context(options.context ?? "none", by)
     return { to, key: options.key, given: { input: to.input(input), ...(context && { context }) } }
   }
 
-  async #context(chosen: NonNullable<HandoffOptions["context"]>, at: Positions): Promise<TaskContext | undefined> {
+  async #context(
+    chosen: NonNullable<HandoffOptions["context"]>,
+    by: DelegationCaller,
+  ): Promise<TaskContext | undefined> {
     if (chosen === "none") return undefined
     const { text, messages, summary = false } = chosen
     const context: TaskContext = {
@@ -162,13 +168,7 @@ export class Delegation {
       ...(messages !== undefined && { messages: plain(messages, "the messages of a context") as Message[] }),
     }
     if (summary === false) return context
-    const { summarise } = this.parts
-    if (summarise === undefined) {
-      throw new MurmurError(`"${this.#agent}" cannot hand over a summary: no model is at hand to write one`, {
-        code: "DELEGATE_OPTION",
-      })
-    }
-    return { ...context, summary: await summarise(summary === true ? undefined : summary, at) }
+    return { ...context, summary: await by.summarise(summary === true ? undefined : summary) }
   }
 
   async #give(

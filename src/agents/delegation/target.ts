@@ -2,9 +2,21 @@ import type { z } from "zod"
 import { TerminalError } from "../../errors.js"
 import type { AgentDefinition } from "../define-agent.js"
 import { plain } from "../plain.js"
+import type { TaskResult } from "./task.js"
 
 /** An agent that takes tasks: its definition, or its name when its code is elsewhere. */
 export type Target = AgentDefinition | string
+
+/** What an agent's tasks are about, as they are given. */
+export type InputOf<A> = A extends { readonly input: z.ZodType<unknown, infer In> } ? In : unknown
+
+/** What an agent replies. */
+export type OutputOf<A> = A extends { readonly output: z.ZodType<infer Out> } ? Out : unknown
+
+/** A result for each of several tasks. */
+export type GatherResults<T extends readonly { readonly agent: Target }[]> = {
+  -readonly [N in keyof T]: TaskResult<OutputOf<T[N]["agent"]>>
+}
 
 /** The agent that a task goes to. */
 export interface Addressee {

@@ -99,6 +99,7 @@ export class RemoteContext implements StepContext {
   }
 
   readonly delegate = (): Promise<never> => this.#notHere("delegate")
+  readonly gather = (): Promise<never> => this.#notHere("gather")
   readonly handoff = (): Promise<never> => this.#notHere("handoff")
   readonly reply = (): never => this.#missing("reply")
 
