@@ -11,6 +11,7 @@ import type { Delegation } from "./delegation/delegation.js"
 import type { Effects } from "./effects.js"
 import type { StepMeter } from "./guards/guards.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
+import type { MindPorts } from "./llm/ports.js"
 import type { Asking } from "./llm/step-llm.js"
 import { ownState } from "./minds/history/compose.js"
 import type { Positions } from "./positions.js"
@@ -26,6 +27,8 @@ export interface StepParts {
   readonly agent: AgentDefinition
   readonly log: Log
   readonly clock: Clock
+  /** What the node has to think with; `undefined` where it has none. */
+  readonly minds: MindPorts | undefined
   seal(run: Run, draft: EventDraft, position: number): SealedEvent
   /** As `seal`, of what the runtime itself emits in the agent's name. */
   sealFreely(run: Run, draft: EventDraft, id?: string): SealedEvent
@@ -104,6 +107,16 @@ export class Step implements StepContext {
   /** The state with what the runtime keeps in it: the conversation. */
   get whole(): unknown {
     return this.#core.effects.state
+  }
+
+  /** For agents with instructions: their models' windows, and what the deployment says otherwise. */
+  get minds(): MindPorts | undefined {
+    return this.parts.minds
+  }
+
+  /** Notes on the session's conversation are made. */
+  onMemoryUpdate(phase: "started" | "completed"): void {
+    this.of.input.teller?.memoryUpdate(phase)
   }
 
   get record(): StepContext["record"] {

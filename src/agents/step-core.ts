@@ -5,6 +5,7 @@ import type { WholeContext } from "./branch-context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { Delegation } from "./delegation/delegation.js"
 import type { Effects } from "./effects.js"
+import type { StepMeter } from "./guards/guards.js"
 import type { Positions } from "./positions.js"
 import { type ModelTool, performerOf, type StepCore } from "./step-calls.js"
 import type { Step, StepParts } from "./step-context.js"
@@ -19,6 +20,7 @@ export class AttemptCore implements StepCore {
   readonly bill = new Bill()
   #toolCalls: ToolCalls | undefined
   #delegation: Delegation | undefined
+  #meter: StepMeter | undefined
 
   constructor(
     private readonly parts: StepParts,
@@ -39,6 +41,17 @@ export class AttemptCore implements StepCore {
   /** What was called of tools so far; `undefined` when nothing was. */
   get madeToolCalls(): ToolCalls | undefined {
     return this.#toolCalls
+  }
+
+  /** Counts what the step spends on models. */
+  get meter(): StepMeter {
+    this.#meter ??= this.parts.meter(this.of)
+    return this.#meter
+  }
+
+  /** @throws GuardTripped when a budget has stopped the step, and its handler has gone on all the same */
+  mustBeInBudget(): void {
+    if (this.#meter?.exceeded !== undefined) throw this.#meter.exceeded
   }
 
   get delegation(): Delegation {

@@ -9,6 +9,7 @@ import type { AgentDefinition } from "./define-agent.js"
 import { Delegation } from "./delegation/delegation.js"
 import { isTaskOf } from "./delegation/duty.js"
 import { Effects } from "./effects.js"
+import type { StepMeter } from "./guards/guards.js"
 import type { Journal } from "./journal/journal.js"
 import { type Asking, stepLlm } from "./llm/step-llm.js"
 import type { Session } from "./sessions/session.js"
@@ -39,12 +40,20 @@ export class StepMaker implements StepParts {
     return this.ports.telemetry.tracing.start(this.#spanName, { kind: "consumer", parent: event.trace, attributes })
   }
 
+  get minds(): StepParts["minds"] {
+    return this.ports.minds
+  }
+
   get clock(): Clock {
     return this.ports.clock
   }
 
   step(run: Run, session?: Session): Step {
     return new Step(this, run, session)
+  }
+
+  meter({ input }: Run): StepMeter {
+    return this.ports.guards.meter(input.event)
   }
 
   checkDraft(draft: EventDraft): void {

@@ -2,17 +2,21 @@ import { type SealedEvent, seal } from "../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { MeshNames } from "../bus/subjects.js"
 import { MurmurError } from "../errors.js"
+import type { ModelsOptions } from "../gateways/define-models.js"
 import { RouteTable } from "../router/table.js"
 import { noTelemetry } from "../telemetry/ports.js"
 import { systemClock, TIMER_MS_MAX } from "./clock.js"
 import { EmitGate } from "./context.js"
 import type { DeadReason } from "./dead-letters.js"
 import type { AgentDefinition } from "./define-agent.js"
+import type { TaskResult } from "./delegation/task.js"
+import { sortOutputs, type TestTask, TestTasks } from "./delegation/test-tasks.js"
 import { memoryGuards } from "./guards/memory.js"
 import { AgentStats, inboxType } from "./host.js"
 import { type Intake, IntakeGate } from "./intake.js"
 import { Journal } from "./journal/journal.js"
 import { journalSubject } from "./journal/records.js"
+import { testMinds } from "./llm/test-minds.js"
 import type { EventPort } from "./ports.js"
 import { judge } from "./retry.js"
 import { Revival } from "./revival.js"
@@ -28,14 +32,20 @@ import { MemoryPipelines } from "./test-pipelines.js"
 export interface AgentTestResult {
   /** What the agent emitted, in order. */
   readonly emitted: readonly EventDraft[]
+  /** What it told of its runs (`murmur.run.*`), when it asked a model. */
+  readonly runs: readonly EventDraft[]
   /** Events that do not concern the agent: no route, or its filter or predicate said no. */
   readonly skipped: readonly MurmurEvent[]
   /** Events that would be in the dead letters now, and why. */
   readonly dead: readonly { readonly event: MurmurEvent; readonly reason: DeadReason; readonly error: Error }[]
   /** How often each step was tried, all events together. */
   readonly attempts: number
-  /** What suspended steps wait for now: questions by their text, sleeps as `sleep`. */
+  /** What suspended steps wait for now: questions by their text, tasks by the agents that have them, sleeps as `sleep`. */
   readonly waiting: readonly string[]
+  /** The tasks that it gave to other agents. */
+  readonly delegated: readonly TestTask[]
+  /** What became of the tasks that it was given, as the agents that gave them are told. */
+  readonly replies: readonly TaskResult[]
 }
 
 /** An agent under test. */
@@ -53,22 +63,40 @@ export interface AgentTest {
   whenTimePasses(): Promise<AgentTestResult>
   /** A person answers the oldest question. @throws MurmurError `TEST_NO_QUESTION` */
   whenAnswered(answer: string): Promise<AgentTestResult>
+  /**
+   * The other agent replies to the oldest task that is open.
+   *
+   * @param to of this agent, when it is another one's turn
+   * @throws MurmurError `TEST_NO_TASK`
+   */
+  whenReplied(output: unknown, to?: string): Promise<AgentTestResult>
+  /** As {@link whenReplied}: the other agent has failed for good. */
+  whenFailed(error: { readonly code: string; readonly message: string }, to?: string): Promise<AgentTestResult>
   /** The state of a session, by key. */
   state(key?: string): Promise<unknown>
+}
+
+/** How an agent is tested. */
+export interface AgentTestOptions {
+  /**
+   * `always` throws each run away after every journaled call and begins it again: what is not deterministic shows at
+   * once.
+   */
+  readonly replay?: "always"
+  /** What it thinks with: nothing of the environment, only what is given here, such as `scripted(...)`. */
+  readonly models?: ModelsOptions
 }
 
 /**
  * Tests an agent without a server: routing, validation, handler or pipeline and the rules for emitting are those of the
  * running mesh; delays between attempts are left out.
  *
- * @param options `replay: "always"` throws each run away after every journaled call and begins it again: what is not
- *   deterministic shows at once
  * @example
  * const { emitted } = await testAgent(triage).when(RunCompleted({ repository: "acme/web", conclusion: "failure" }))
  * expect(emitted).toMatchObject([{ type: "incident.opened", key: "acme/web" }])
  */
-export function testAgent(agent: AgentDefinition, options: { replay?: "always" } = {}): AgentTest {
-  const bench = new Bench(agent, options.replay === "always")
+export function testAgent(agent: AgentDefinition, options: AgentTestOptions = {}): AgentTest {
+  const bench = new Bench(agent, options)
   const before: EventDraft[] = []
   const run = (drafts: EventDraft[], quiet: boolean): Promise<AgentTestResult> =>
     awake(async () => {
@@ -84,6 +112,8 @@ export function testAgent(agent: AgentDefinition, options: { replay?: "always" }
     whenQuiet: (...drafts) => run(drafts, true),
     whenTimePasses: () => awake(() => bench.passTime()),
     whenAnswered: (answer) => awake(() => bench.answer(answer)),
+    whenReplied: (output, to) => awake(() => bench.reply({ ok: true, output }, to)),
+    whenFailed: (error, to) => awake(() => bench.reply({ ok: false, error }, to)),
     state: async (key) => {
       await bench.run(before.splice(0), false)
       return bench.state(key)
@@ -127,14 +157,19 @@ class Bench {
   readonly #broken: { event: MurmurEvent; reason: DeadReason; error: Error }[] = []
   readonly #timers = new Map<string, Timer>()
   readonly #questions = new Map<string, Question>()
+  readonly #tasks = new TestTasks()
+  /** Events about the agent's runs, since the last result. */
+  readonly #told: EventDraft[] = []
   #outputs: SealedEvent[] = []
+  /** Ids of all that it ever published. */
+  readonly #stored = new Set<string>()
   #seq = 0
   /** Whether a run was broken off to be begun again. */
   #interrupted = false
 
   constructor(
     private readonly agent: AgentDefinition,
-    private readonly replayAlways: boolean,
+    private readonly options: AgentTestOptions,
   ) {
     const table = RouteTable.from(codeRoutes([agent]))
     const plain = withoutPredicates(table)
@@ -159,6 +194,7 @@ class Bench {
         ...{ telemetry: noTelemetry, names, clock: systemClock, openJournal, suspension, nodeId: "test" },
         events: this.#events(),
         guards: memoryGuards().of(agent),
+        minds: testMinds(this.options.models, (draft) => this.#told.push(draft)),
         sessions: this.#sessions,
         redact: (text: string) => text,
         pause: (wait: Promise<unknown>) => wait,
@@ -184,6 +220,7 @@ class Bench {
     this.#outputs = []
     for (const [id, { step, position }] of [...this.#timers]) {
       this.#timers.delete(id)
+      this.#tasks.over(id)
       await this.#resume({ kind: "wake", step, position }, results)
     }
     return this.#result(results)
@@ -203,6 +240,14 @@ class Bench {
     return this.#result(results)
   }
 
+  async reply(result: TaskResult, to: string | undefined): Promise<AgentTestResult> {
+    const results: Results = { skipped: [], dead: [], attempts: 0 }
+    const { resume, agent } = this.#tasks.reply(this.agent.name, result, to)
+    this.#outputs = []
+    await this.#resume(resume, results, agent)
+    return this.#result(results)
+  }
+
   async state(key: string | undefined): Promise<unknown> {
     return (await this.#sessions?.load(key))?.state
   }
@@ -211,8 +256,10 @@ class Bench {
     dead.push(...this.#broken.splice(0))
     const asked = [...this.#questions.values()].map(({ question }) => question)
     const questions = new Set([...this.#questions.values()].map(({ step, position }) => `${step} ${position}`))
-    const sleeps = [...this.#timers.keys()].filter((id) => !questions.has(id)).map(() => "sleep")
-    return { emitted: this.#outputs, skipped, dead, attempts, waiting: [...asked, ...sleeps] }
+    const known = (id: string): boolean => questions.has(id) || this.#tasks.waitedAt(id)
+    const sleeps = [...this.#timers.keys()].filter((id) => !known(id)).map(() => "sleep")
+    const waiting = [...asked, ...this.#tasks.open.map((task) => task.agent), ...sleeps]
+    return { ...sortOutputs(this.#outputs), runs: this.#told.splice(0), skipped, dead, attempts, waiting }
   }
 
   async #resume(resume: Resume, results: Results, producer = "murmur"): Promise<void> {
@@ -264,7 +311,7 @@ class Bench {
   }
 
   #onAnswer(call: string): void {
-    if (!this.replayAlways) return
+    if (this.options.replay !== "always") return
     this.#interrupted = true
     throw new ReplayAgain(`"${call}" is recorded; the step begins again`)
   }
@@ -276,13 +323,15 @@ class Bench {
   }
 
   #events(): Pick<EventPort, "store" | "ids"> {
-    const outputs = (): readonly SealedEvent[] => this.#outputs
+    const stored = this.#stored
     return {
       store: async (event) => {
+        stored.add(event.id)
         this.#outputs.push(event)
+        this.#tasks.given(this.agent.name, event)
       },
       ids: async function* () {
-        yield* outputs().map(({ id }) => id)
+        yield* stored
       },
     }
   }
@@ -292,6 +341,10 @@ class Bench {
       openInbox: async () => {},
       setTimer: async (timer) => {
         this.#timers.set(`${timer.step} ${timer.position}`, timer)
+      },
+      clearTimer: async ({ step, position }) => {
+        this.#timers.delete(`${step} ${position}`)
+        this.#tasks.over(`${step} ${position}`)
       },
       ask: async (question) => {
         this.#questions.set(question.id, question)

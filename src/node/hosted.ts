@@ -1,6 +1,7 @@
 import type { AgentDefinition } from "../agents/define-agent.js"
 import type { AgentHost } from "../agents/host.js"
 import { MurmurError } from "../errors.js"
+import type { ModelsDefinition } from "../gateways/define-models.js"
 import type { SourceDefinition } from "../sources/source.js"
 import type { PresenceRecord } from "./buckets.js"
 
@@ -8,6 +9,8 @@ import type { PresenceRecord } from "./buckets.js"
 export interface Hosted {
   readonly agents: readonly AgentDefinition[]
   readonly sources: readonly SourceDefinition[]
+  /** What the agents think with. Default: the providers that the environment names. */
+  readonly models?: ModelsDefinition
 }
 
 /** How one check of a node's readiness went. */

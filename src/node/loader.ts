@@ -7,6 +7,7 @@ import type { createJiti } from "jiti"
 import { type AgentDefinition, isAgent } from "../agents/define-agent.js"
 import { type AgentOrigin, setOrigin } from "../agents/isolation/origin.js"
 import { ensureError, MurmurError } from "../errors.js"
+import { isModels, type ModelsDefinition } from "../gateways/define-models.js"
 import { isSource, type SourceDefinition } from "../sources/source.js"
 import { suppliedModules } from "../supplied.js"
 
@@ -14,6 +15,7 @@ import { suppliedModules } from "../supplied.js"
 export interface Loaded {
   readonly agents: readonly AgentDefinition[]
   readonly sources: readonly SourceDefinition[]
+  readonly models?: ModelsDefinition
   /** The files that were read, absolute. */
   readonly files: readonly string[]
 }
@@ -29,7 +31,7 @@ const SKIPPED = new Set(["node_modules", "dist", "test", "tests"])
 
 /**
  * Loads agents and sources from files and folders: everything that a module exports (default, by name, or in an array)
- * and that `defineAgent` or `defineSource` made.
+ * and that `defineAgent`, `defineSource` or `defineModels` made.
  *
  * TypeScript runs as it is. `murmur`, `rxjs` and `zod` are those of the running murmur, so agent files need no install.
  */
@@ -41,7 +43,8 @@ export class Loader {
   /**
    * Loads everything, afresh each time.
    *
-   * @throws MurmurError `LOAD_PATH` when a path is not there, `LOAD_FILE` when a file does not load, with its name
+   * @throws MurmurError `LOAD_PATH` when a path is not there, `LOAD_FILE` when a file does not load, with its name,
+   *   `MODELS_TWICE`
    */
   async load(): Promise<Loaded> {
     const files = await this.files()
@@ -49,15 +52,17 @@ export class Loader {
     this.#forget(jiti)
     const agents = new Set<AgentDefinition>()
     const sources = new Set<SourceDefinition>()
+    const models = new Set<ModelsDefinition>()
     for (const file of files) {
       const origin = originOf(file)
       for (const value of await exportsOf(jiti, file)) {
         if (isAgent(value)) agents.add(value)
         if (isAgent(value)) setOrigin(value, origin)
         else if (isSource(value)) sources.add(value)
+        else if (isModels(value)) models.add(value)
       }
     }
-    return { agents: [...agents], sources: [...sources], files }
+    return { agents: [...agents], sources: [...sources], ...onlyModels([...models]), files }
   }
 
   /** The files that would be loaded. @throws MurmurError `LOAD_PATH` */
@@ -103,6 +108,16 @@ export class Loader {
 async function makeJiti(): Promise<ReturnType<typeof createJiti>> {
   const [{ createJiti }, virtualModules] = await Promise.all([import("jiti"), suppliedModules()])
   return createJiti(import.meta.url, { virtualModules, interopDefault: false })
+}
+
+/** @throws MurmurError `MODELS_TWICE` */
+function onlyModels([models, ...more]: readonly ModelsDefinition[]): { models?: ModelsDefinition } {
+  if (models === undefined) return {}
+  if (more.length === 0) return { models }
+  throw new MurmurError(
+    `Cannot load the models: ${more.length + 1} files say which they are (defineModels). Give murmur one of them`,
+    { code: "MODELS_TWICE" },
+  )
 }
 
 /** What a worker needs to load an agent of this file once more. */

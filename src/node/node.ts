@@ -14,6 +14,7 @@ import type { EventDraft } from "../bus/event.js"
 import type { PublishAck, PublishOptions } from "../bus/publisher.js"
 import type { RetentionOptions } from "../bus/streams.js"
 import { ensureError } from "../errors.js"
+import type { ProviderStatus } from "../gateways/broker/broker.js"
 import { LiveRoutes } from "../router/live.js"
 import { declareRoutes } from "../router/route-bucket.js"
 import { RouteTable } from "../router/table.js"
@@ -25,6 +26,7 @@ import { deployConsumers } from "./deploy.js"
 import { drainKey, drainMeaning } from "./drain-wish.js"
 import { amountOf, type NodeGuards, openGuards } from "./guards.js"
 import { agentCheck, checkNames, type Hosted, presentAgent, type ReadinessCheck } from "./hosted.js"
+import { NodeMinds } from "./minds.js"
 import { followSettings, type Setting } from "./settings-follow.js"
 import { SourceHost } from "./source-host.js"
 import { Suspensions } from "./suspensions.js"
@@ -63,6 +65,7 @@ export class MurmurNode {
   readonly #deadLetters: DeadLetterWriter
   readonly #suspensions: Suspensions
   readonly #alone = new Alone()
+  readonly #minds: NodeMinds
   #plainTable = RouteTable.from([])
   #presenceTimer: NodeJS.Timeout | undefined
   #http: string | null = null
@@ -82,6 +85,7 @@ export class MurmurNode {
     const redact = options.redact ?? ((text: string) => text)
     const partitionsOf = (agent: string): 1 | 8 | 64 => this.#hosts.get(agent)?.agent.partitions ?? 1
     this.#suspensions = new Suspensions(options.bus, buckets, this.#log, partitionsOf, this.#stopping.signal)
+    this.#minds = new NodeMinds(options.bus, options.telemetry, options.models)
     this.#deadLetters = new DeadLetterWriter(options.bus.publisher, options.bus.names, redact)
   }
 
@@ -129,6 +133,11 @@ export class MurmurNode {
     return this.#stopping.signal
   }
 
+  /** How the providers of models stand that its agents have asked. */
+  get providers(): readonly ProviderStatus[] {
+    return this.#minds.providers
+  }
+
   /** The agents that it hosts. */
   get hosts(): readonly AgentHost[] {
     return [...this.#hosts.values()]
@@ -170,6 +179,7 @@ export class MurmurNode {
    */
   async replace(hosted: Hosted): Promise<void> {
     checkNames(hosted)
+    this.#minds.replace(hosted.models)
     const code = codeRoutes(hosted.agents)
     const names = new Set([...hosted.agents.map(({ name }) => name), ...this.#hosts.keys()])
     for (const [name, host] of this.#hosts) {
@@ -201,6 +211,7 @@ export class MurmurNode {
     clearInterval(this.#presenceTimer)
     await Promise.all(this.sources.map((source) => source.stop(graceMs)))
     await Promise.all(this.hosts.map((host) => host.stop(graceMs)))
+    await this.#minds.close()
     if (!this.options.bus.connected) return
     // in this order: whoever sees it gone knows by the wish whether it was drained
     if (this.#draining) await this.buckets.settings.delete(drainKey(this.id)).catch(() => {})
@@ -230,6 +241,7 @@ export class MurmurNode {
       deadLetters: this.#deadLetters,
       random: Math.random,
       nodeId: this.id,
+      minds: this.#minds,
       onQuarantine: () => void this.#announce(),
       routing: routingOf(agent.name, { plain: () => this.#plainTable, full: () => this.routes.live.table }),
     }

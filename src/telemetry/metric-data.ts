@@ -29,6 +29,7 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
   "murmur.guard.trips": "Steps that a guard stopped, by guard",
   "murmur.guard.warnings": "Agents that were triggered by their own descendants again and again, once a root event",
   "murmur.window.late": "Events that came after their window had closed",
+  "murmur.run.untold": "Events about the runs of agents that were left out, since too many waited",
   "murmur.source.errors": "Failures of sources",
   "murmur.http.rejected": "HTTP requests refused, by reason",
   "murmur.llm.cost": "What models have cost, in US dollars",

@@ -1,13 +1,6 @@
 import type { EventDraft, MurmurEvent } from "../../bus/event.js"
 import type { Broker } from "../../gateways/broker/broker.js"
-import type { CompletionOptions } from "../../gateways/completion.js"
-
-/** What a deployment says otherwise than an agent's own definition. */
-export interface AgentOverrides {
-  readonly model?: string | readonly string[]
-  readonly instructions?: string
-  readonly llm?: CompletionOptions
-}
+import type { AgentOverrides } from "../../gateways/define-models.js"
 
 /** What thinking needs of a node. */
 export interface MindPorts {

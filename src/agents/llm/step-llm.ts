@@ -15,6 +15,7 @@ import type { LlmCalls, LlmPort, Manner, ToolOutcome } from "../../gateways/llm/
 import type { ToolCall } from "../../gateways/messages/message.js"
 import { Branch, type WholeContext } from "../branch-context.js"
 import type { Journal } from "../journal/journal.js"
+import { withAttemptNote } from "../minds/attempt-note.js"
 import type { Positions } from "../positions.js"
 import type { ModelTool, StepCore } from "../step-calls.js"
 import type { Run, StepPorts } from "../step-ports.js"
@@ -77,10 +78,21 @@ class StepLlmCalls implements LlmCalls<ModelTool> {
     const asked = [messages, tools?.map(({ name }) => name) ?? null, toolChoice ?? null, object ?? null]
     return this.#ask("llm", asked, async (broker, call, teller) => {
       const onPart = teller.listen(manner.onPart)
-      const answer = await broker.complete(request, { ...call, ...urgency(manner), ...(onPart && { onPart }) })
+      const answer = await broker.complete(this.#noted(request), {
+        ...call,
+        ...urgency(manner),
+        ...(onPart && { onPart }),
+      })
       teller.answered(answer)
       return answer
     })
+  }
+
+  /** The model of an agent with instructions is told how the attempt before went: beside what makes it the same call. */
+  #noted(request: BrokerRequest): BrokerRequest {
+    const { core, ctx } = this.step
+    if (core.definition.instructions === undefined) return request
+    return { ...request, messages: withAttemptNote(request.messages, ctx.previousAttempt) }
   }
 
   async embed(request: BrokerEmbedRequest, manner: Manner): Promise<BrokerEmbeddings> {
@@ -93,16 +105,15 @@ class StepLlmCalls implements LlmCalls<ModelTool> {
     asked: unknown,
     ask: (broker: Broker, call: BrokerCall, teller: RunTeller) => Promise<T>,
   ): Promise<T> {
-    const { core, ctx, ports, run } = this.step
+    const { core, ctx, ports } = this.step
     core.mustBeOpen("asked a model")
     const { minds } = ports
     if (minds === undefined) throw noModels(core.definition.name)
-    const { event } = run.input
     const make = async (journal: Journal, call: Parameters<Journal["call"]>[0]): Promise<T> => {
       const teller = this.#teller(journal)
       const work = async (): Promise<T> => {
-        const meter = ports.guards.meter?.(event)
-        const asking = { signal: ctx.signal, agent: core.definition.name, trace: teller.trace, ...(meter && { meter }) }
+        const { signal } = ctx
+        const asking = { signal, agent: core.definition.name, trace: teller.trace, meter: core.meter }
         return redactAll(await ask(minds.broker, asking, teller), ports.redact)
       }
       return journal.call(call, work, core.effects.note)

@@ -1,0 +1,79 @@
+import type { MindPorts } from "../agents/llm/ports.js"
+import type { Bus } from "../bus/bus.js"
+import type { EventDraft, MurmurEvent } from "../bus/event.js"
+import { ensureError } from "../errors.js"
+import type { Broker, ProviderStatus } from "../gateways/broker/broker.js"
+import type { AgentOverrides, ModelsDefinition } from "../gateways/define-models.js"
+import type { Telemetry } from "../telemetry/ports.js"
+import { LazyBroker } from "./lazy-broker.js"
+
+/** So many run events may wait to be stored; more are left out: what happened is in the journal. */
+const TELLING_MAX = 1_000
+
+/**
+ * What the agents of a node think with. Nothing of it is made before an agent asks: a mesh without minds loads no SDK and
+ * opens no bucket.
+ */
+export class NodeMinds implements MindPorts {
+  #models: ModelsDefinition
+  #broker: LazyBroker
+  #telling = 0
+
+  constructor(
+    private readonly bus: Bus,
+    private readonly telemetry: Telemetry,
+    models: ModelsDefinition | undefined,
+  ) {
+    this.#models = models ?? {}
+    this.#broker = new LazyBroker(bus, telemetry, this.#models)
+  }
+
+  get broker(): Broker {
+    return this.#broker
+  }
+
+  get defaultModel(): string | readonly string[] | undefined {
+    return this.#models.default
+  }
+
+  get tellContent(): boolean {
+    return this.#models.tellContent ?? true
+  }
+
+  overridesOf(agent: string): AgentOverrides | undefined {
+    return this.#models.agents?.[agent]
+  }
+
+  /** How the providers stand that were asked so far. */
+  get providers(): readonly ProviderStatus[] {
+    return this.#broker.status()
+  }
+
+  tell(draft: EventDraft, { agent, cause }: { readonly agent: string; readonly cause: MurmurEvent }): void {
+    const { log, metrics } = this.telemetry
+    if (this.#telling >= TELLING_MAX) {
+      metrics.count("murmur.run.untold", 1, { agent })
+      return
+    }
+    this.#telling += 1
+    this.bus
+      .publish(draft, { producer: agent, cause })
+      .catch((thrown) => log.debug({ agent, type: draft.type, error: ensureError(thrown) }, "cannot tell of a run"))
+      .finally(() => {
+        this.#telling -= 1
+      })
+  }
+
+  /** Uses other models from now on. What is under way ends with those that it began with. */
+  replace(models: ModelsDefinition | undefined): void {
+    if (models === this.#models || (models === undefined && Object.keys(this.#models).length === 0)) return
+    const before = this.#broker
+    this.#models = models ?? {}
+    this.#broker = new LazyBroker(this.bus, this.telemetry, this.#models)
+    void before.close()
+  }
+
+  close(): Promise<void> {
+    return this.#broker.close()
+  }
+}
