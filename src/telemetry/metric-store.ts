@@ -1,7 +1,7 @@
 import type { Attributes, CounterName, GaugeName, HistogramName, Metrics, Observation, Observe } from "./ports.js"
 
 /** Upper bounds of the histogram buckets, in seconds: 1 ms (an ack) to 10 min (the longest step). */
-export const BOUNDARIES: readonly number[] = [
+const BOUNDARIES: readonly number[] = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
 ]
 

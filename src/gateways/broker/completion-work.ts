@@ -4,7 +4,7 @@ import type { Gateway } from "../gateway.js"
 import type { KnownModel } from "../models/known-model.js"
 import { estimateTextTokens, estimateTokens } from "../tokens/estimate-tokens.js"
 import type { BrokerCall, BrokerRequest } from "./broker.js"
-import { badOption, brokenOff, tooLarge, unsupported } from "./refusals.js"
+import { badOption, brokenOff, issuesText, tooLarge, unsupported } from "./refusals.js"
 import { JSON_BYTES_MAX, jsonBytesOver } from "./reply-size.js"
 import { inputContent, outputContent } from "./span-content.js"
 import type { Work, WorkSending } from "./work.js"
@@ -18,7 +18,7 @@ const ADVICE = "Ask for a shorter one (maxTokens), or for less at a time"
  */
 export function completionWork(request: BrokerRequest, { onPart }: Pick<BrokerCall, "onPart">): Work<Completion> {
   const read = CompletionOptions.safeParse(request.options)
-  if (!read.success) throw badOption("ask a model", issuesText(read.error.issues))
+  if (!read.success) throw badOption("ask a model", issuesText(read.error.issues, "options"))
   const options = read.data as CompletionRequest["options"]
   const hasImages = request.messages.some(({ content }) => typeof content !== "string" && content.some(isImage))
   let inputTokens: number | undefined
@@ -48,16 +48,6 @@ export function completionWork(request: BrokerRequest, { onPart }: Pick<BrokerCa
       "gen_ai.output.messages": completion && outputContent(completion),
     }),
   }
-}
-
-interface Issue {
-  readonly path: readonly PropertyKey[]
-  readonly message: string
-}
-
-/** What is wrong with options, in one line. */
-export function issuesText(issues: readonly Issue[]): string {
-  return issues.map(({ path, message }) => ["options", ...path].map(String).join(".").concat(": ", message)).join("; ")
 }
 
 function unfit(

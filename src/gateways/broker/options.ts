@@ -6,7 +6,7 @@ import { type BrokerClock, systemClock, TIMER_MS_MAX } from "./clock.js"
 import { LocalLimiter } from "./local-limiter.js"
 import { type Aliases, checkAliases } from "./model-names.js"
 import type { RateLimiter, RateLimits, ResponseCache } from "./ports.js"
-import { badOption } from "./refusals.js"
+import { badOption, issuesText } from "./refusals.js"
 
 /** What a provider may be asked for. Without it, as much as 64 calls at a time do. */
 export interface ProviderLimits extends RateLimits {
@@ -110,7 +110,7 @@ const Options = z.strictObject({
     .array(having<Gateway>("a gateway", "complete", "completeObject", "stream", "embed", "models"))
     .min(1, "needs at least one gateway"),
   aliases: z.record(z.string(), z.union([z.string(), z.array(z.string()).min(1)])).default({}),
-  models: z.unknown(),
+  models: z.unknown().optional(),
   limits: z
     .record(
       z.string(),
@@ -157,7 +157,7 @@ const Options = z.strictObject({
  */
 export function checkOptions(options: BrokerOptions): BrokerSettings {
   const read = Options.safeParse(options)
-  if (!read.success) throw badOption("create broker", z.prettifyError(read.error).replaceAll("\n", " "))
+  if (!read.success) throw badOption("create broker", issuesText(read.error.issues))
   const { data } = read
   const providers = data.gateways.map(({ provider }) => provider)
   checkProviders(providers, Object.keys(data.limits))

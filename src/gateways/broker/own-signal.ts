@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events"
+
 /**
  * A signal for one call: aborted with the caller's, and when the broker is closed. Unlike `AbortSignal.any` it is let go
  * of when the call has ended, however long the caller's signal lives.
@@ -13,7 +15,11 @@ export class OwnSignal {
     this.#given = given
     this.#all = all
     if (given.aborted) this.#follow()
-    else given.addEventListener("abort", this.#follow, { once: true })
+    else {
+      // One caller may have many calls under way with one signal: that is no leak.
+      setMaxListeners(0, given)
+      given.addEventListener("abort", this.#follow, { once: true })
+    }
     all.add(this)
   }
 

@@ -85,4 +85,18 @@ export function badOption(what: string, problem: string, details?: Record<string
   return new TerminalError(`Cannot ${what}: ${problem}`, { code: "LLM_OPTION", ...(details && { details }) })
 }
 
+interface Issue {
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+}
+
+/** What a schema found, in one line; `under` is what it looked at. */
+export function issuesText(issues: readonly Issue[], ...under: readonly string[]): string {
+  const lines = issues.map(({ path, message }) => {
+    const where = [...under, ...path].map(String).join(".")
+    return where === "" ? message : `${where}: ${message}`
+  })
+  return lines.join("; ")
+}
+
 const seconds = (ms: number): string => (ms < 1_000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 100) / 10} s`)
