@@ -135,11 +135,11 @@ function message(answer: FakeAnswer, seen: SeenRequest, choice: MessagesBody["to
 
 /** A model that is made to call one tool says what it has to say as that tool's arguments. */
 function blocks({ text, reasoning, toolCalls = [] }: FakeAnswer, forced: string | undefined): object[] {
-  const said = forced !== undefined && text !== undefined ? [{ name: forced, arguments: text }] : []
+  const said = forced !== undefined && text !== undefined ? [{ name: forced, arguments: JSON.parse(text) }] : []
   return [
     ...(reasoning === undefined ? [] : [{ type: "thinking", thinking: reasoning, signature: signatureOf(reasoning) }]),
     ...(text === undefined || said.length > 0 ? [] : [{ type: "text", text, citations: null }]),
-    ...[...said, ...toolCalls].map((call, index) => ({ ...toolUse(call, index), input: parsed(call.arguments) })),
+    ...[...said, ...toolCalls].map((call, index) => ({ ...toolUse(call, index), input: call.arguments })),
   ]
 }
 
@@ -207,15 +207,6 @@ const toolUse = ({ id, name }: FakeToolCall, index: number): object => ({
   id: id ?? `call_${index}`,
   name,
 })
-
-function parsed(given: FakeToolCall["arguments"]): unknown {
-  if (typeof given !== "string") return given
-  try {
-    return JSON.parse(given)
-  } catch {
-    return given
-  }
-}
 
 function head(answer: FakeAnswer, seen: SeenRequest): object {
   return { id: "msg_fake", type: "message", role: "assistant", model: answer.model ?? seen.model, stop_sequence: null }
