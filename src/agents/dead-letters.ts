@@ -30,6 +30,7 @@ export const Tripped = z.object({
   limit: z.number(),
   used: z.number(),
   refused: z.number().optional(),
+  period: z.string().optional(),
   agent: z.string(),
   path: z.array(z.string()),
 })

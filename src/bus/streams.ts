@@ -1,6 +1,7 @@
 import type { JetStreamManager, StreamConfig, StreamInfo } from "@nats-io/jetstream"
 import { errorCode, MurmurError } from "../errors.js"
 import { type Log, silentLog } from "../telemetry/ports.js"
+import { KEPT } from "./counters.js"
 import { addWithinRoom, isNoRoom } from "./stream-room.js"
 import type { MeshNames } from "./subjects.js"
 
@@ -34,6 +35,14 @@ const STREAM_EXISTS = 10058
 
 /** How much is kept: the operator's choice. Everything else must be as the mesh needs it. */
 export const RETENTION_SETTINGS: readonly string[] = ["max_age", "max_bytes", "num_replicas", "duplicate_window"]
+
+/** The newest message of a subject is its counter. */
+const COUNTERS = {
+  allow_msg_counter: true,
+  max_msgs_per_subject: KEPT, // after a restart the server knows the ids of what it has
+  duplicate_window: 120_000 * NANOS, // of additions, not of events: no matter of how much is kept
+  discard: "old" as const, // the server refuses "new" beside counters
+}
 
 type Wanted = Partial<StreamConfig> & Pick<StreamConfig, "name" | "subjects">
 
@@ -70,13 +79,17 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
     { ...common, name: names.dead, subjects: [`${names.mesh}.dead.>`], discard: "new" },
     {
       ...common,
+      ...COUNTERS,
       name: names.budgets,
       subjects: [`${names.mesh}.budget.>`],
-      allow_msg_counter: true,
-      max_msgs_per_subject: 1, // the newest message of a subject is its counter
       max_age: 7 * DAY_MS * NANOS, // counted from the last addition: what is idle for a week is over
-      duplicate_window: 120_000 * NANOS, // of additions, not of events: no matter of how much is kept
-      discard: "old", // the server refuses "new" beside counters
+    },
+    {
+      ...common,
+      ...COUNTERS,
+      name: names.usage,
+      subjects: [`${names.mesh}.usage.>`],
+      max_age: 400 * DAY_MS * NANOS, // of agents, days and months: a year can be looked back
     },
     {
       ...common,

@@ -161,6 +161,7 @@ export class MeshNames {
   readonly timers: string
   readonly dead: string
   readonly budgets: string
+  readonly usage: string
 
   /** @throws MurmurError `NAME_INVALID` */
   constructor(readonly mesh: string) {
@@ -171,6 +172,7 @@ export class MeshNames {
     this.timers = `${mesh}_TIMERS`
     this.dead = `${mesh}_DEAD`
     this.budgets = `${mesh}_BUDGETS`
+    this.usage = `${mesh}_USAGE`
   }
 
   /** What the EVENTS stream listens to, and the transform that adds the partitions of the key. */

@@ -1,7 +1,7 @@
 import type { z } from "zod"
 import type { Tripped } from "../agents/dead-letters.js"
 import { isLoopGuard } from "../agents/guards/guard-tripped.js"
-import { BUDGET_DEFAULTS } from "../agents/guards/limits.js"
+import { amountText, isMoney, TREE_BUDGETS } from "../agents/guards/limits.js"
 import type { Bus } from "../bus/bus.js"
 import type { BusCore } from "../bus/bus-core.js"
 import { ensureError, errorCode, MurmurError } from "../errors.js"
@@ -33,7 +33,7 @@ export interface TrippedTree {
   readonly last: string
 }
 
-/** How much more a tree may use, by guard: `hops`, `cycles`, or a kind of budget. */
+/** How much more a tree may use, by guard: `hops`, `cycles`, or a kind of its budget (`microusd`: millionths of a dollar). */
 export type Grants = Readonly<Record<string, number>>
 
 /** What became of a tree that was resumed. */
@@ -107,7 +107,7 @@ export async function resumeTree(bus: Bus, id: string, grants: Grants = {}, sign
   return { root: tree.root, granted, ...(await retry(bus, tree, granted, signal)) }
 }
 
-const GRANTABLE = ["hops", "cycles", ...Object.keys(BUDGET_DEFAULTS)]
+const GRANTABLE = ["hops", "cycles", ...TREE_BUDGETS]
 
 function checkGrants(grants: Grants): void {
   for (const [guard, amount] of Object.entries(grants)) {
@@ -145,8 +145,19 @@ function treeOf(id: string, trees: readonly TrippedTree[]): TrippedTree {
 /** Budgets go together: who may emit more has to be handled as well. */
 function asMuchAgain({ guards }: TrippedTree, limits: Grants): Grants {
   const loops = guards.filter(({ guard }) => isLoopGuard(guard)).map(({ guard, limit }) => [guard, limit] as const)
-  const budgets = loops.length < guards.length ? Object.entries(limits) : []
-  return Object.fromEntries([...loops, ...budgets].map(([guard, limit]) => [guard, Math.max(1, limit)]))
+  const some = guards.some(({ guard }) => TREE_BUDGETS.includes(guard))
+  const budgets = Object.entries(limits).filter(
+    ([kind, limit]) => TREE_BUDGETS.includes(kind) && Number.isFinite(limit),
+  )
+  return Object.fromEntries([...loops, ...(some ? budgets : [])].map(([guard, limit]) => [guard, Math.max(1, limit)]))
+}
+
+/**
+ * Whether events that a guard has stopped are sent back: when their tree was granted more; and always when the budget was
+ * not the tree's but that of a day or month, which is over or was raised, or stops them once more.
+ */
+function goesOn(guard: string, granted: Grants): boolean {
+  return granted[guard] !== undefined || !GRANTABLE.includes(guard)
 }
 
 /**
@@ -155,14 +166,14 @@ function asMuchAgain({ guards }: TrippedTree, limits: Grants): Grants {
  */
 async function grant(bus: BusCore, { root, guards }: TrippedTree, grants: Grants, limits: Grants): Promise<void> {
   const { hops = 0, cycles = 0, ...given } = grants
-  const sentBack = guards.filter(({ guard }) => grants[guard] !== undefined && guard !== "steps")
+  const sentBack = guards.filter(({ guard }) => goesOn(guard, grants) && guard !== "steps")
   const again = sentBack.reduce((sum, { letters }) => sum + letters, 0)
   const budgets = { ...given, steps: (given.steps ?? 0) + again }
   const counted: Record<string, number> = {}
   for (const kind of Object.keys(budgets)) counted[kind] = await countersOf(bus).total({ root, kind })
   const totalOf = (kind: string, amount: number, before: number): number => {
     const refused = guards.find(({ guard }) => guard === kind)?.refused ?? 0
-    return Math.max(limits[kind] ?? 0, before, (counted[kind] ?? 0) - refused) + refused + amount
+    return Math.max(finite(limits[kind]), before, (counted[kind] ?? 0) - refused) + refused + amount
   }
   const records = await BucketGuardRecords.open(bus)
   await records.grant(root, (before) => ({
@@ -177,6 +188,11 @@ async function grant(bus: BusCore, { root, guards }: TrippedTree, grants: Grants
   }))
 }
 
+/** A grant is looked up beyond a limit only; where there is none, it says nothing. */
+function finite(limit = 0): number {
+  return Number.isFinite(limit) ? limit : 0
+}
+
 async function retry(bus: Bus, tree: TrippedTree, granted: Grants, signal: AbortSignal | undefined) {
   const letters = new DeadLetters(bus)
   const sender = new DeadLetterRetry(bus, letters)
@@ -184,14 +200,14 @@ async function retry(bus: Bus, tree: TrippedTree, granted: Grants, signal: Abort
   const failed: Resumed["failed"][number][] = []
   for await (const stored of letters.list({}, signal)) {
     const { id, agent, event, guard: trip } = stored.letter
-    if (trip === undefined || trip.root !== tree.root || granted[trip.guard] === undefined) continue
+    if (trip === undefined || trip.root !== tree.root || !goesOn(trip.guard, granted)) continue
     try {
       retried.push({ id, agent, event: event.id, seq: await send(sender, stored) })
     } catch (error) {
       failed.push({ id, error: { code: errorCode(error), message: ensureError(error).message } })
     }
   }
-  return { retried, failed, waiting: tree.guards.filter(({ guard }) => granted[guard] === undefined) }
+  return { retried, failed, waiting: tree.guards.filter(({ guard }) => !goesOn(guard, granted)) }
 }
 
 async function send(sender: DeadLetterRetry, stored: StoredLetter): Promise<number> {
@@ -200,5 +216,7 @@ async function send(sender: DeadLetterRetry, stored: StoredLetter): Promise<numb
 
 /** What a guard says that it saw, in a few words: `hops 17 of 16`. */
 export function trippedText({ guard, used, limit }: Pick<TrippedGuard, "guard" | "used" | "limit">): string {
-  return isLoopGuard(guard) ? `${guard} ${used} of ${limit}` : `${guard} budget ${used} of ${limit}`
+  if (isLoopGuard(guard)) return `${guard} ${used} of ${limit}`
+  if (!isMoney(guard)) return `${guard} budget ${used} of ${limit}`
+  return `${guard.replace("microusd", "usd")} budget ${amountText(guard, used)} of ${amountText(guard, limit)}`
 }

@@ -5,7 +5,7 @@ import { drawPath, type Trip } from "./guard-tripped.js"
 import type { GuardPorts } from "./ports.js"
 import { Recent } from "./recent.js"
 
-/** Published once for each root, guard and limit when a guard stops a step. */
+/** Published once for each root (or day, or month), guard and limit when a guard stops a step. */
 export const TRIPPED = "murmur.guard.tripped"
 /** Published once for each root and agent when an agent is triggered by its own descendants again and again. */
 export const WARNED = "murmur.guard.warned"
@@ -29,11 +29,11 @@ export class Announcer {
   /** A step was stopped. Resolves when that is told, or cannot be. */
   async tripped(trip: Trip, event: MurmurEvent): Promise<void> {
     const { log, metrics } = this.ports.telemetry
-    const { guard, root, agent, limit } = trip
+    const { guard, agent } = trip
     metrics.count("murmur.guard.trips", 1, { agent, guard })
-    const id = OWN + derivedId("tripped", root, guard, limit)
+    const id = OWN + derivedId("tripped", ...aboutOf(trip))
     if (!this.#isNew(id)) return
-    log.error({ ...facts(trip), event: event.id }, "a guard stops a causal tree: its events go to the dead letters")
+    log.error({ ...facts(trip), event: event.id }, "a guard stops a step: its event goes to the dead letters")
     await this.#publish(TRIPPED, id, trip, event)
   }
 
@@ -67,6 +67,12 @@ export class Announcer {
       telemetry.log.warn({ type, error: ensureError(thrown) }, "cannot publish what a guard saw")
     }
   }
+}
+
+/** What is told once: a tree's limit; one of a day or month for all trees that hit it. */
+function aboutOf({ guard, root, agent, limit, period }: Trip): (string | number)[] {
+  if (period === undefined) return [root, guard, limit]
+  return [guard, guard.startsWith("agent-") ? agent : "", period, limit]
 }
 
 function facts(trip: Trip): object {

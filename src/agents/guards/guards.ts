@@ -1,10 +1,13 @@
 import type { MurmurEvent } from "../../bus/event.js"
 import { derivedId } from "../../bus/ids.js"
-import type { Meter } from "../../gateways/broker/broker.js"
 import { Announcer } from "./announcer.js"
 import { Budget } from "./budget.js"
 import { BudgetExceeded, GuardTripped, isLoopGuard, type Trip } from "./guard-tripped.js"
+import { BudgetMeter, type StepMeter } from "./meter.js"
 import type { GuardPorts } from "./ports.js"
+import { Spending } from "./spending.js"
+
+export type { StepMeter } from "./meter.js"
 
 /** What the guards have to know of an agent. */
 export interface GuardedAgent {
@@ -12,15 +15,6 @@ export interface GuardedAgent {
   readonly hopsMax: number
   readonly cyclesWarn: number
   readonly cyclesMax: number
-}
-
-/** Counts what models cost, for one step. */
-export interface StepMeter extends Meter {
-  /**
-   * Why a budget has stopped the step: a handler may have caught the error, but what goes on without its answer must not
-   * be committed. Whoever runs the step throws it again.
-   */
-  readonly exceeded: GuardTripped | undefined
 }
 
 /** The guards as one agent's steps meet them. They answer with nothing where there is nothing to wait for. */
@@ -49,27 +43,44 @@ export interface StepGuards {
 export class Guards {
   readonly #budget: Budget
   readonly #announcer: Announcer
+  readonly #spending: Spending
 
   constructor(private readonly ports: GuardPorts) {
     this.#budget = new Budget(ports)
+    this.#spending = new Spending(ports)
     this.#announcer = new Announcer(ports)
   }
 
   /** The guards of one agent. Budgets are shared by all agents of the node. */
   of(agent: GuardedAgent): StepGuards {
-    return new AgentGuards(agent, this.ports, this.#budget, this.#announcer)
+    return new AgentGuards(agent, this.ports, {
+      budget: this.#budget,
+      announcer: this.#announcer,
+      spending: this.#spending,
+    })
   }
 
   /** Resolves when all that was spent is counted, as far as the bus can be reached. For the node, when it stops. */
-  async flush(): Promise<void> {}
+  flush(): Promise<void> {
+    return this.#spending.flush()
+  }
+}
+
+/** What is too much of something, and by how much. */
+type Excess = Pick<Trip, "limit" | "used" | "refused" | "period">
+
+/** What all agents of a node share. */
+interface Shared {
+  readonly budget: Budget
+  readonly announcer: Announcer
+  readonly spending: Spending
 }
 
 class AgentGuards implements StepGuards {
   constructor(
     private readonly agent: GuardedAgent,
     private readonly ports: GuardPorts,
-    private readonly budget: Budget,
-    private readonly announcer: Announcer,
+    private readonly shared: Shared,
   ) {}
 
   admit(event: MurmurEvent): Promise<void> | undefined {
@@ -84,8 +95,9 @@ class AgentGuards implements StepGuards {
     return count === 0 ? undefined : this.#reserve(event, "events", count)
   }
 
-  meter(_event: MurmurEvent): StepMeter {
-    return { active: false, exceeded: undefined, reserve: async () => ({ settle: () => {} }) }
+  meter(event: MurmurEvent): StepMeter {
+    const payer = { root: event.correlationid, agent: this.agent.name }
+    return new BudgetMeter(payer, this.shared.spending, (over) => this.#tripped(event, over.guard, over))
   }
 
   /** Beyond a limit of the agent: an operator may have granted this tree more. */
@@ -107,19 +119,29 @@ class AgentGuards implements StepGuards {
     const root = event.correlationid
     // by its place in the stream, too: a dead letter that is tried again has another, and pays anew
     const id = (): string => derivedId("reserve", kind, this.agent.name, event.id, event.seq, amount)
-    const reserved = this.budget.reserve(root, kind, amount, id)
+    const reserved = this.shared.budget.reserve(root, kind, amount, id)
     return reserved?.then((excess) => (excess === undefined ? undefined : this.#trip(event, kind, excess)))
   }
 
-  async #trip(event: MurmurEvent, guard: string, excess: Pick<Trip, "limit" | "used" | "refused">): Promise<never> {
-    const trip = { ...this.#seen(event), guard, ...excess }
-    await this.announcer.tripped(trip, event)
-    throw isLoopGuard(guard) ? new GuardTripped(event.id, trip) : new BudgetExceeded(event.id, trip)
+  async #trip(event: MurmurEvent, guard: string, excess: Excess): Promise<never> {
+    throw await this.#tripped(event, guard, excess)
+  }
+
+  /** Tells the mesh. @returns what stops the step */
+  async #tripped(event: MurmurEvent, guard: string, excess: Excess): Promise<GuardTripped> {
+    const { limit, used, refused, period } = excess
+    const trip: Trip = {
+      ...{ ...this.#seen(event), guard, limit, used },
+      ...(refused !== undefined && { refused }),
+      ...(period !== undefined && { period }),
+    }
+    await this.shared.announcer.tripped(trip, event)
+    return isLoopGuard(guard) ? new GuardTripped(event.id, trip) : new BudgetExceeded(event.id, trip)
   }
 
   #warn(event: MurmurEvent, cycles: number): void {
     const { cyclesMax } = this.agent
-    this.announcer.warned({ ...this.#seen(event), guard: "cycles", limit: cyclesMax, used: cycles }, event)
+    this.shared.announcer.warned({ ...this.#seen(event), guard: "cycles", limit: cyclesMax, used: cycles }, event)
   }
 
   #seen({ correlationid, path }: MurmurEvent): Pick<Trip, "root" | "agent" | "path"> {

@@ -1,6 +1,7 @@
 import type { CounterName, CounterPort } from "../../bus/counters.js"
 import type { EventDraft } from "../../bus/event.js"
 import { noTelemetry } from "../../telemetry/ports.js"
+import { counterText } from "./accounts.js"
 import { Guards } from "./guards.js"
 import { BudgetLimits } from "./limits.js"
 import type { Grant, GuardPorts, GuardRecords } from "./ports.js"
@@ -11,7 +12,7 @@ export class MemoryCounters implements CounterPort {
   readonly #ids = new Set<string>()
 
   async add(counter: CounterName, amount: number, id: string): Promise<number> {
-    const name = nameOf(counter)
+    const name = counterText(counter)
     const before = this.#totals.get(name) ?? 0
     if (this.#ids.has(id)) return before
     this.#ids.add(id)
@@ -20,11 +21,9 @@ export class MemoryCounters implements CounterPort {
   }
 
   async total(counter: CounterName): Promise<number> {
-    return this.#totals.get(nameOf(counter)) ?? 0
+    return this.#totals.get(counterText(counter)) ?? 0
   }
 }
-
-const nameOf = ({ root, kind }: CounterName): string => `${kind} of ${root}`
 
 /** What guards remember, in memory. */
 export class MemoryRecords implements GuardRecords {

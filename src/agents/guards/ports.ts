@@ -1,6 +1,7 @@
 import type { CounterPort } from "../../bus/counters.js"
 import type { EventDraft } from "../../bus/event.js"
 import type { Telemetry } from "../../telemetry/ports.js"
+import type { Clock } from "../clock.js"
 
 /** What an operator has granted one tree beyond the ordinary. */
 export interface Grant {
@@ -24,9 +25,11 @@ export interface GuardRecords {
 export interface GuardPorts {
   readonly counters: CounterPort
   readonly records: GuardRecords
-  /** How much of a kind the tree of one root event may use. */
-  readonly limits: { of(kind: string): number }
+  /** How much of a kind there is: for the tree of one root event, an agent's day, ... See `limits.ts`. */
+  readonly limits: { of(limit: string): number }
   /** Publishes what the guards have to tell, as an event of the mesh itself. */
   readonly publish: (draft: EventDraft) => Promise<unknown>
   readonly telemetry: Telemetry
+  /** Says which day it is. Default: the machine's. */
+  readonly clock?: Clock
 }
