@@ -16,7 +16,7 @@ export interface ChosenHistory {
   readonly messages: readonly Message[]
   /** The turns among them, as messages. */
   readonly recent: readonly Message[]
-  /** Turns that are to be taken out of the session, oldest first: none of them is in `messages`. */
+  /** Turns that are too many, oldest first: none of them is in `messages`. */
   readonly evict: readonly Turn[]
 }
 
@@ -31,7 +31,7 @@ interface Candidate {
 
 /**
  * Chooses what of a conversation goes into a call with an event. When it is too much, tool results are cut first, oldest
- * first; when that is not enough, or there are too many turns, the oldest turns are taken out, until there is room for some
+ * first; when that is not enough, or there are too many turns, the oldest turns are left out, until there is room for some
  * to come. The event is never cut, nor left out; order is kept; a tool result is never without its call.
  */
 export function chooseHistory(
@@ -77,7 +77,7 @@ function evictions(candidates: readonly Candidate[], { turns: tokens, keepTurns 
     const kept = candidates.slice(from)
     const size = kept.reduce((sum, { shortSize }) => sum + shortSize, 0)
     const bytes = bytesOf(kept.map(({ turn }) => turn))
-    return kept.length <= Math.max(1, keepTurns * part) && size <= tokens * part && bytes <= BYTES_MAX * 0.9 * part
+    return kept.length <= turnsKept(keepTurns, part) && size <= tokens * part && bytes <= BYTES_MAX * 0.9 * part
   }
   if (fits(0, 1)) return 0
   for (let out = 1; out < candidates.length; out++) {
@@ -85,6 +85,10 @@ function evictions(candidates: readonly Candidate[], { turns: tokens, keepTurns 
     if (fits(out, newest ? 1 : LOW_WATER)) return out
   }
   return candidates.length
+}
+
+function turnsKept(keepTurns: number, part: number): number {
+  return keepTurns === 0 ? 0 : Math.max(1, keepTurns * part)
 }
 
 /** The messages of turns of which all fit when they are cut: as few are as need be. */

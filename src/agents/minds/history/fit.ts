@@ -106,7 +106,8 @@ function cutCall({ id, name, arguments: given, malformed }: ToolCall, tokens: nu
   }
 }
 
-function cutValue(value: unknown, tokens: number): unknown {
+/** JSON with its texts cut to so many tokens each. */
+export function cutValue(value: unknown, tokens: number): unknown {
   if (typeof value === "string") return cutText(value, tokens)
   if (Array.isArray(value)) return value.map((item) => cutValue(item, tokens))
   if (typeof value !== "object" || value === null) return value

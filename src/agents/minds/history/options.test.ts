@@ -22,7 +22,7 @@ describe("history options", () => {
   test.each([
     [true, "history must be an object, is boolean"],
     [{ token: 1 }, 'unknown option "history.token" (known: tokens, shares, keepTurns, summarise)'],
-    [{ tokens: 100 }, "history.tokens must be an integer >= 512, is 100"],
+    [{ tokens: 100 }, "history.tokens must be an integer >= 2048, is 100"],
     [{ keepTurns: 0 }, "history.keepTurns must be an integer from 1 to 400, is 0"],
     [{ keepTurns: "5" }, "history.keepTurns must be an integer from 1 to 400, is 5"],
     [{ shares: { turn: 0.5 } }, 'unknown option "history.shares.turn"'],

@@ -50,7 +50,7 @@ export const DEFAULT_SHARES: HistoryShares = {
   answer: 0.15,
 }
 const PARTS = Object.keys(DEFAULT_SHARES) as (keyof HistoryShares)[]
-const TOKENS_MIN = 512
+const TOKENS_MIN = 2_048
 
 /** @throws MurmurError `AGENT_OPTION` */
 export function checkHistory(agent: string, given: unknown): CheckedHistory {
