@@ -30,6 +30,7 @@ class Bench {
     const suspension = {
       openInbox: async () => {},
       setTimer: async (timer: Timer) => void this.timers.push(timer),
+      clearTimer: async () => {},
       ask: async (question: Question) => void this.questions.push(question),
       answered: async () => {},
     }

@@ -32,6 +32,7 @@ async function suspended(wait: Wait, published: Record<string, readonly string[]
   }
   const port = {
     setTimer: async (timer: Timer) => void timers.push(timer),
+    clearTimer: async () => {},
     answered: async (id: string, how: object) => void taken.push({ id, ...how }),
   } as unknown as SuspensionPort
   const open = () => Journal.open({ log, clock: systemClock }, journalSubject("test", "shop", "order-1"), "shop")

@@ -54,6 +54,7 @@ export class Revival {
       if (meaning.kind === "enough") await resolveWith(journal, resume.position, meaning.results, seq)
       else if (meaning.kind === "answer") await journal.resolve(resume.position, meaning.answer, seq)
       else return undefined
+      if (resume.kind !== "wake") await this.#clearTimer(journal, waiting)
     }
     const asked = journal.questionAt(resume.position)
     if (asked !== undefined)
@@ -88,6 +89,11 @@ export class Revival {
     const { choices } = wait
     const isChoice = choices === undefined || choices.includes(resume.answer)
     return isChoice ? { kind: "answer", answer: resume.answer } : { kind: "nothing" }
+  }
+
+  async #clearTimer({ agent }: Journal, { event, position }: WaitingRecord): Promise<void> {
+    const of = readInboxEvent({ data: event, seq: 0 })
+    if (of !== undefined) await this.suspension.clearTimer({ agent, key: of.key, step: of.id, position })
   }
 
   async #setAgain({ agent }: Journal, { event, wait, position }: WaitingRecord): Promise<void> {

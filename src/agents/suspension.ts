@@ -34,6 +34,8 @@ export interface SuspensionPort {
   openInbox(agent: string): Promise<void>
   /** Sets a timer; setting the same again changes nothing. */
   setTimer(timer: Timer): Promise<void>
+  /** Takes back a timer that nobody needs any more. Where it cannot, the timer fires in vain. */
+  clearTimer(timer: Omit<Timer, "at">): Promise<void>
   /** Shows a question to people, as an event and in the list of what is open; once, however often it is called. */
   ask(question: Question, event: MurmurEvent): Promise<void>
   /** Takes a question off the list. */

@@ -35,13 +35,22 @@ export class Timers {
   /** Sets a timer; set again, the last time counts. A time that has passed fires at once. */
   async set(agent: string, { step, position, key }: Omit<DueStep, "id">, at: Date): Promise<void> {
     const { mesh } = this.names
-    const subject = `${mesh}.timer.${checkName(agent, "agent")}.${encodeKey(step)}.${position}`
+    const subject = this.#subject(agent, { step, position })
     const payload = Buffer.from(JSON.stringify({ step, position, key }))
     await this.publisher.append(subject, payload, undefined, {
       "Nats-Schedule": `@at ${at.toISOString()}`,
       "Nats-Schedule-Target": `${mesh}.wake.${agent}.${encodeKey(key)}`,
       "Nats-Schedule-TTL": DUE_TTL,
     })
+  }
+
+  /** Takes a timer back. Without effect when it has fired, or was never set. */
+  async clear(agent: string, timer: Pick<DueStep, "step" | "position">): Promise<void> {
+    await this.link.manager.streams.purge(this.names.timers, { filter: this.#subject(agent, timer) })
+  }
+
+  #subject(agent: string, { step, position }: Pick<DueStep, "step" | "position">): string {
+    return `${this.names.mesh}.timer.${checkName(agent, "agent")}.${encodeKey(step)}.${position}`
   }
 
   /**

@@ -42,6 +42,13 @@ export class Suspensions implements SuspensionPort {
     return this.bus.timers.set(agent, { step, position, ...(key !== undefined && { key }) }, at)
   }
 
+  /** Nobody waits for it. */
+  async clearTimer({ agent, step, position }: Omit<Timer, "at">): Promise<void> {
+    this.bus.timers.clear(agent, { step, position }).catch((thrown) => {
+      this.log.debug({ agent, step, error: ensureError(thrown) }, "cannot take a timer back; it will fire in vain")
+    })
+  }
+
   async ask(question: Question, event: MurmurEvent): Promise<void> {
     const { questions } = this.buckets
     if ((await questions.get(question.id)) !== undefined) return

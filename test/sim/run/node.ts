@@ -137,6 +137,7 @@ export class SimNode implements WakeTaker {
     return {
       openInbox: (agent) => link.ask(() => mesh.openInbox(agent)),
       setTimer: (timer) => link.publish(() => mesh.timers.set(timer)),
+      clearTimer: async () => {}, // a mesh may fail to: timers fire in vain then
       ask: (question) => link.publish(() => mesh.operator.asked(question)),
       answered: async () => {},
     }
