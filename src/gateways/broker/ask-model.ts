@@ -2,6 +2,7 @@ import { ensureError } from "../../errors.js"
 import { isLlmError } from "../errors.js"
 import type { KnownModel } from "../models/known-model.js"
 import type { Answer, Asked } from "./asked.js"
+import { estimateOf } from "./billing.js"
 import { delay } from "./clock.js"
 import type { Applicant } from "./lane.js"
 import type { Provider } from "./provider.js"
@@ -30,7 +31,7 @@ export async function askModel<T>(
   hasOthers: boolean,
 ): Promise<Answer<T>> {
   const progress = { failed: 0, wasBusy: false }
-  const applicant = applicantOf(asked, work, hasOthers, progress)
+  const applicant = applicantOf(asked, model, work, hasOthers, progress)
   for (;;) {
     const turn = await provider.lane.turn(applicant)
     try {
@@ -50,7 +51,13 @@ interface Progress {
   wasBusy: boolean
 }
 
-function applicantOf<T>(asked: Asked, work: Work<T>, hasOthers: boolean, progress: Progress): Applicant {
+function applicantOf<T>(
+  asked: Asked,
+  model: KnownModel,
+  work: Work<T>,
+  hasOthers: boolean,
+  progress: Progress,
+): Applicant {
   const { signal, priority, deadlineMs, arrival } = asked
   const waits: Applicant["waits"] = (reason, untilMs) => {
     if (untilMs > latestMs(asked, hasOthers)) return false
@@ -58,7 +65,7 @@ function applicantOf<T>(asked: Asked, work: Work<T>, hasOthers: boolean, progres
     // Without a deadline a call would rather be told than wait for a provider that may be down for long.
     return !hasOthers && (deadlineMs !== Number.POSITIVE_INFINITY || progress.wasBusy)
   }
-  return { signal, priority, deadlineMs, arrival, tokens: () => work.inputTokens(), waits }
+  return { signal, priority, deadlineMs, arrival, tokens: () => estimateOf(model, work).tokens, waits }
 }
 
 /** Until when a call waits for a provider that wants to be left alone. */
