@@ -4,6 +4,8 @@ import { counterText } from "./accounts.js"
 
 interface Open {
   count: number
+  /** Of all of them. */
+  amount: number
   readonly waiting: (() => void)[]
 }
 
@@ -17,24 +19,27 @@ export class OpenReservations {
     return this.#ended
   }
 
-  has(counter: CounterName): boolean {
-    return this.#open.has(counterText(counter))
+  /** How much is reserved and not settled: at most so much may come back. */
+  amountOf(counter: CounterName): number {
+    return this.#open.get(counterText(counter))?.amount ?? 0
   }
 
-  begin(counter: CounterName): void {
+  begin(counter: CounterName, amount: number): void {
     const name = counterText(counter)
-    const open = this.#open.get(name) ?? { count: 0, waiting: [] }
+    const open = this.#open.get(name) ?? { count: 0, amount: 0, waiting: [] }
     open.count += 1
+    open.amount += amount
     this.#open.set(name, open)
   }
 
   /** One is settled: whoever has waited longest tries again; after the last one, all do. */
-  end(counter: CounterName): void {
+  end(counter: CounterName, amount: number): void {
     const name = counterText(counter)
     const open = this.#open.get(name)
     if (open === undefined) return
     this.#ended += 1
     open.count -= 1
+    open.amount -= amount
     if (open.count === 0) this.#open.delete(name)
     const woken = open.count === 0 ? open.waiting : open.waiting.splice(0, 1)
     for (const wake of woken) wake()

@@ -59,8 +59,9 @@ export class Reserving {
       }
       if (this.open.ended !== before) continue // one was settled meanwhile
       const { counter } = tried.charge
+      const { used, limit } = tried.over
       const waitMs = deadline - this.clock.now()
-      if (!this.open.has(counter) || waitMs <= 0) return tried.over
+      if (this.open.amountOf(counter) < used - limit || waitMs <= 0) return tried.over
       waited = counter
       await this.open.change(counter, this.clock, waitMs)
     }

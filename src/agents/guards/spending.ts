@@ -48,7 +48,7 @@ export class Spending {
     const charges = accounts.flatMap((account) => this.#charge(account, estimate) ?? [])
     const over = await this.#reserving.reserve(charges)
     if (over !== undefined) return over
-    for (const { counter } of charges) this.#reserving.open.begin(counter)
+    for (const { counter, amount } of charges) this.#reserving.open.begin(counter, amount)
     let settled = false
     return {
       settle: (spent) => {
@@ -79,7 +79,8 @@ export class Spending {
     for (const { counter, unit, amount } of charges) {
       reserved.add(counter)
       const actual = unit === "tokens" ? tokens : (costMicroUsd ?? amount)
-      void this.#corrections.add(counter, actual - amount).finally(() => this.#reserving.open.end(counter))
+      const correcting = this.#corrections.add(counter, actual - amount)
+      void correcting.then(() => this.#reserving.open.end(counter, amount))
     }
     for (const { counter, unit } of accounts) {
       if (!reserved.has(counter)) this.#tally.add(counter, unit === "tokens" ? tokens : (costMicroUsd ?? 0))
