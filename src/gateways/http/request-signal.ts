@@ -1,7 +1,9 @@
 /** The signal of one request, which its reader can break off as well. */
 export interface RequestSignal {
   readonly signal: AbortSignal
-  /** Breaks the request off, if it still runs, and lets go of the caller's signal. To be called in any case. */
+  /** The answer has come whole: lets go of the caller's signal. */
+  done(): void
+  /** Breaks the request off, if it is not done, and lets go of the caller's signal. To be called in any case. */
   end(): void
 }
 
@@ -16,11 +18,16 @@ export function requestSignal(caller: AbortSignal): RequestSignal {
   const controller = new AbortController()
   const follow = (): void => controller.abort(caller.reason)
   caller.addEventListener("abort", follow, { once: true })
+  let done = false
   return {
     signal: controller.signal,
+    done() {
+      done = true
+      caller.removeEventListener("abort", follow)
+    },
     end() {
       caller.removeEventListener("abort", follow)
-      controller.abort()
+      if (!done) controller.abort()
     },
   }
 }

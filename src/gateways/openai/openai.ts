@@ -40,7 +40,9 @@ export function openai(options: OpenAiOptions = {}): Gateway {
     try {
       const loaded = await client()
       refusalOf = loaded.refusalOf
-      return await work(loaded.sdk, request.signal)
+      const answer = await work(loaded.sdk, request.signal)
+      request.done()
+      return answer
     } catch (error) {
       throw askError(error, { provider, model, signal, hide }, refusalOf)
     } finally {
@@ -72,6 +74,7 @@ export function openai(options: OpenAiOptions = {}): Gateway {
       for await (const chunk of chunks) yield* gathered.add(chunk)
       // The SDK ends a stream that was aborted as if it were whole.
       call.signal.throwIfAborted()
+      asked.done()
       if (gathered.answer === undefined) throw replyError(provider, model, "the stream broke off before its end")
       yield* ending(toCompletion(gathered.answer, request))
     } catch (error) {
