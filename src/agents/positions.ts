@@ -20,6 +20,11 @@ export class Positions {
     return new Positions("")
   }
 
+  /** Those of a branch that began somewhere else: in a worker. */
+  static ofBranch(path: string): Positions {
+    return new Positions(path)
+  }
+
   /** The position of the next call. */
   next(): number {
     const index = this.#next++

@@ -1,40 +1,41 @@
 import type { EventDraft } from "../bus/event.js"
 import type { Llm } from "../gateways/llm/llm.js"
-import type { Bill } from "../gateways/llm/port.js"
 import type { AskOptions } from "./ask.js"
 import type { WholeContext } from "./branch-context.js"
 import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
-import type { Delegation, DelegationCaller, GatherTask } from "./delegation/delegation.js"
+import type { GatherTask } from "./delegation/delegation.js"
 import type { DelegateOptions, GatherOptions, HandoffOptions } from "./delegation/options.js"
-import { summarise } from "./delegation/summary.js"
+import type { Target } from "./delegation/target.js"
 import type { TaskResult } from "./delegation/task.js"
-import type { Effects } from "./effects.js"
-import type { StepMeter } from "./guards/guards.js"
 import type { StepTool } from "./llm/step-tool.js"
 import type { Positions } from "./positions.js"
 import { type Perform, performTool } from "./tools/perform-tool.js"
 import type { AnyTool, ToolFunctions } from "./tools/tool.js"
-import type { ToolCalls } from "./tools/tool-calls.js"
 import { toolFunctions } from "./tools/tool-functions.js"
 
 /** What a model may call in a step. */
 export type ModelTool = AnyTool | StepTool
 
-/** The step behind a context: what is one for all its branches. */
+/** The context that calls, and whose positions its calls have. */
+export interface Caller {
+  readonly ctx: WholeContext
+  readonly at: Positions
+}
+
+/** The step behind a context, one for all its branches: in a node, or in a worker of one. */
 export interface StepCore {
   readonly definition: AgentDefinition
-  readonly effects: Effects
-  readonly toolCalls: ToolCalls
-  readonly delegation: Delegation
-  /** What the step has used of models, answers that it was given before included. */
-  readonly bill: Bill
-  /** Counts what the step spends on models. */
-  readonly meter: StepMeter
-  /** Runs the code of a tool in this process. */
-  performer(tool: AnyTool, input: unknown): Perform
-  /** @param ctx the context that asks, for the step's own tools */
-  llm(ctx: WholeContext, at: Positions): Llm<ModelTool>
+  run<T>(name: string, work: () => Promise<T> | T, at: Positions): Promise<T>
+  sleep(ms: number, at: Positions): Promise<void>
+  ask(question: string, options: AskOptions, at: Positions): Promise<string>
+  /** @param input what the tool's schema made of what was given */
+  tool(tool: AnyTool, given: unknown, input: unknown, at: Positions): Promise<unknown>
+  delegate(to: Target, input: unknown, options: DelegateOptions, by: Caller): Promise<unknown>
+  gather(tasks: readonly GatherTask[], options: GatherOptions, by: Caller): Promise<TaskResult[]>
+  handoff(to: Target, input: unknown, options: HandoffOptions, by: Caller): Promise<void>
+  reply(output: unknown): void
+  llm(by: Caller): Llm<ModelTool>
   /** @throws MurmurError when the agent may not emit it */
   checkDraft(draft: EventDraft): void
   /** @throws RetryableError `STEP_ENDED` */
@@ -45,79 +46,62 @@ export interface StepCore {
  * The journaled calls of a context, at the positions of a step or of one of its branches. Functions of their own, so that
  * a handler may take them out of its context.
  */
-export class StepCalls {
+export class StepCalls implements Caller {
   #llm: Llm<ModelTool> | undefined
   #tools: ToolFunctions | undefined
 
   constructor(
     private readonly core: StepCore,
-    private readonly ctx: WholeContext,
+    readonly ctx: WholeContext,
     readonly at: Positions,
   ) {}
 
   readonly run = async <T>(name: string, work: () => Promise<T> | T): Promise<T> => {
     this.core.mustBeOpen("ran", name)
-    return this.core.effects.run(name, work, this.at)
+    return this.core.run(name, work, this.at)
   }
 
   readonly sleep = async (ms: number): Promise<void> => {
     this.core.mustBeOpen("slept")
-    return this.core.effects.sleep(ms, this.at)
+    return this.core.sleep(ms, this.at)
   }
 
   readonly ask = async (question: string, options: AskOptions): Promise<string> => {
     this.core.mustBeOpen("asked")
-    return this.core.effects.ask(question, options, this.at)
+    return this.core.ask(question, options, this.at)
   }
 
-  readonly delegate = async (
-    to: AgentDefinition | string,
-    input: unknown,
-    options: DelegateOptions = {},
-  ): Promise<unknown> => {
+  readonly delegate = async (to: Target, input: unknown, options: DelegateOptions = {}): Promise<unknown> => {
     this.core.mustBeOpen("delegated")
-    return this.core.delegation.delegate(to, input, options, this.#caller)
+    return this.core.delegate(to, input, options, this)
   }
 
   readonly gather = async (tasks: readonly GatherTask[], options: GatherOptions = {}): Promise<TaskResult[]> => {
     this.core.mustBeOpen("delegated")
-    return this.core.delegation.gather(tasks, options, this.#caller)
+    return this.core.gather(tasks, options, this)
   }
 
-  readonly handoff = async (
-    to: AgentDefinition | string,
-    input: unknown,
-    options: HandoffOptions = {},
-  ): Promise<void> => {
+  readonly handoff = async (to: Target, input: unknown, options: HandoffOptions = {}): Promise<void> => {
     this.core.mustBeOpen("handed off")
-    return this.core.delegation.handoff(to, input, options, this.#caller)
-  }
-
-  get #caller(): DelegationCaller {
-    return { at: this.at, summarise: (messages) => summarise({ whole: this.ctx.whole, llm: this.llm }, messages) }
+    return this.core.handoff(to, input, options, this)
   }
 
   readonly reply = (output: unknown): void => {
     this.core.mustBeOpen("replied")
-    this.core.delegation.reply(output)
-  }
-
-  /** Makes a call of a tool, whose code runs where `perform` has it run. */
-  readonly callTool = async (tool: AnyTool, input: unknown, perform: Perform): Promise<unknown> => {
-    this.core.mustBeOpen("called tool", tool.name)
-    return this.core.toolCalls.call(tool, input, perform, this.at)
+    this.core.reply(output)
   }
 
   get tools(): ToolFunctions {
     const { definition } = this.core
-    this.#tools ??= toolFunctions(definition.name, definition.tools, (tool, given, input) =>
-      this.callTool(tool, given, this.core.performer(tool, input)),
-    )
+    this.#tools ??= toolFunctions(definition.name, definition.tools, async (tool, given, input) => {
+      this.core.mustBeOpen("called tool", tool.name)
+      return this.core.tool(tool, given, input, this.at)
+    })
     return this.#tools
   }
 
   get llm(): Llm<ModelTool> {
-    this.#llm ??= this.core.llm(this.ctx, this.at)
+    this.#llm ??= this.core.llm(this)
     return this.#llm
   }
 }

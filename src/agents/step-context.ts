@@ -3,22 +3,19 @@ import type { EventDraft } from "../bus/event.js"
 import { RetryableError } from "../errors.js"
 import type { Llm } from "../gateways/llm/llm.js"
 import type { Log } from "../telemetry/ports.js"
-import { Branch, type BranchContext } from "./branch-context.js"
+import { Branch } from "./branch-context.js"
 import type { Clock } from "./clock.js"
 import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { Delegation } from "./delegation/delegation.js"
 import type { Effects } from "./effects.js"
-import type { StepMeter } from "./guards/guards.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
 import type { MindPorts } from "./llm/ports.js"
-import type { Asking } from "./llm/step-llm.js"
 import { ownState } from "./minds/history/compose.js"
-import type { Positions } from "./positions.js"
 import type { Session } from "./sessions/session.js"
 import { type ModelTool, StepCalls } from "./step-calls.js"
 import { AttemptCore } from "./step-core.js"
-import type { Run } from "./step-ports.js"
+import type { Run, StepPorts } from "./step-ports.js"
 import type { ToolFunctions } from "./tools/tool.js"
 import type { ToolCalls } from "./tools/tool-calls.js"
 
@@ -27,16 +24,13 @@ export interface StepParts {
   readonly agent: AgentDefinition
   readonly log: Log
   readonly clock: Clock
-  /** What the node has to think with; `undefined` where it has none. */
-  readonly minds: MindPorts | undefined
+  readonly ports: StepPorts
   seal(run: Run, draft: EventDraft, position: number): SealedEvent
   /** As `seal`, of what the runtime itself emits in the agent's name. */
   sealFreely(run: Run, draft: EventDraft, id?: string): SealedEvent
   effects(run: Run, session: Session | undefined, onSuspended: () => void): Effects
   tools(run: Run, step: Step, effects: Effects): ToolCalls
   delegation(run: Run, step: Step, effects: Effects): Delegation
-  llm(asking: Asking): Llm<ModelTool>
-  meter(run: Run): StepMeter
   /** @throws MurmurError when the agent may not emit it */
   checkDraft(draft: EventDraft): void
 }
@@ -111,7 +105,7 @@ export class Step implements StepContext {
 
   /** For agents with instructions: their models' windows, and what the deployment says otherwise. */
   get minds(): MindPorts | undefined {
-    return this.parts.minds
+    return this.parts.ports.minds
   }
 
   /** Notes on the session's conversation are made. */
@@ -163,17 +157,15 @@ export class Step implements StepContext {
   }
 
   get branch(): StepContext["branch"] {
-    return () => this.branchAt(this.#core.effects.positions.branch())
+    return () => {
+      const at = this.#core.effects.positions.branch()
+      return new Branch({ core: this.#core, parent: this, event: this.of.input.event, at })
+    }
   }
 
-  /** A branch at positions that somebody else numbers: a worker, for the handler that it runs. */
-  branchAt(at: Positions): BranchContext {
-    return new Branch({ core: this.#core, parent: this, event: this.of.input.event, at })
-  }
-
-  /** Makes a call of a tool, whose code runs where `perform` has it run. */
-  get callTool(): StepCalls["callTool"] {
-    return this.#calls.callTool
+  /** What its contexts share: for a worker, whose calls are made here. */
+  get core(): AttemptCore {
+    return this.#core
   }
 
   get now(): StepContext["now"] {

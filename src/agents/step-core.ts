@@ -1,15 +1,21 @@
 import type { EventDraft } from "../bus/event.js"
 import type { Llm } from "../gateways/llm/llm.js"
+import { llmOf } from "../gateways/llm/llm-of.js"
 import { Bill } from "../gateways/llm/port.js"
-import type { WholeContext } from "./branch-context.js"
+import type { AskOptions } from "./ask.js"
 import type { AgentDefinition } from "./define-agent.js"
-import type { Delegation } from "./delegation/delegation.js"
+import type { Delegation, DelegationCaller, GatherTask } from "./delegation/delegation.js"
+import type { DelegateOptions, GatherOptions, HandoffOptions } from "./delegation/options.js"
+import { summarise } from "./delegation/summary.js"
+import type { Target } from "./delegation/target.js"
+import type { TaskResult } from "./delegation/task.js"
 import type { Effects } from "./effects.js"
 import type { StepMeter } from "./guards/guards.js"
+import { llmCalls, llmPort, type StepLlmCalls } from "./llm/step-llm.js"
 import type { Positions } from "./positions.js"
-import { type ModelTool, performerOf, type StepCore } from "./step-calls.js"
+import { type Caller, type ModelTool, performerOf, type StepCore } from "./step-calls.js"
 import type { Step, StepParts } from "./step-context.js"
-import type { Run } from "./step-ports.js"
+import type { Run, StepPorts } from "./step-ports.js"
 import type { Perform } from "./tools/perform-tool.js"
 import type { AnyTool } from "./tools/tool.js"
 import type { ToolCalls } from "./tools/tool-calls.js"
@@ -24,13 +30,17 @@ export class AttemptCore implements StepCore {
 
   constructor(
     private readonly parts: StepParts,
-    private readonly of: Run,
+    readonly of: Run,
     private readonly step: Step,
     readonly effects: Effects,
   ) {}
 
   get definition(): AgentDefinition {
     return this.parts.agent
+  }
+
+  get ports(): StepPorts {
+    return this.parts.ports
   }
 
   get toolCalls(): ToolCalls {
@@ -43,9 +53,14 @@ export class AttemptCore implements StepCore {
     return this.#toolCalls
   }
 
+  get delegation(): Delegation {
+    this.#delegation ??= this.parts.delegation(this.of, this.step, this.effects)
+    return this.#delegation
+  }
+
   /** Counts what the step spends on models. */
   get meter(): StepMeter {
-    this.#meter ??= this.parts.meter(this.of)
+    this.#meter ??= this.parts.ports.guards.meter(this.of.input.event)
     return this.#meter
   }
 
@@ -54,22 +69,63 @@ export class AttemptCore implements StepCore {
     if (this.#meter?.exceeded !== undefined) throw this.#meter.exceeded
   }
 
-  get delegation(): Delegation {
-    this.#delegation ??= this.parts.delegation(this.of, this.step, this.effects)
-    return this.#delegation
+  run<T>(name: string, work: () => Promise<T> | T, at: Positions): Promise<T> {
+    return this.effects.run(name, work, at)
   }
 
-  /** What was delegated, handed off or replied; `undefined` when nothing was. */
-  get madeDelegation(): Delegation | undefined {
-    return this.#delegation
+  sleep(ms: number, at: Positions): Promise<void> {
+    return this.effects.sleep(ms, at)
   }
 
-  performer(tool: AnyTool, input: unknown): Perform {
-    return performerOf(this.step, this.parts.clock)(tool, input)
+  ask(question: string, options: AskOptions, at: Positions): Promise<string> {
+    return this.effects.ask(question, options, at)
   }
 
-  llm(ctx: WholeContext, at: Positions): Llm<ModelTool> {
-    return this.parts.llm({ core: this, ctx, at, run: this.of })
+  tool(tool: AnyTool, given: unknown, input: unknown, at: Positions): Promise<unknown> {
+    return this.toolCalls.call(tool, given, this.performer(tool)(input), at)
+  }
+
+  /** Runs the code of a tool in this process. */
+  performer(tool: AnyTool): (input: unknown) => Perform {
+    return (input) => performerOf(this.step, this.parts.clock)(tool, input)
+  }
+
+  delegate(to: Target, input: unknown, options: DelegateOptions, by: Caller): Promise<unknown> {
+    return this.delegation.delegate(to, input, options, this.#caller(by))
+  }
+
+  gather(tasks: readonly GatherTask[], options: GatherOptions, by: Caller): Promise<TaskResult[]> {
+    return this.delegation.gather(tasks, options, this.#caller(by))
+  }
+
+  async handoff(to: Target, input: unknown, options: HandoffOptions, by: Caller): Promise<void> {
+    const name = typeof to === "string" ? to : to.name
+    const { teller } = this.of.input
+    teller?.handoff(name)
+    try {
+      await this.delegation.handoff(to, input, options, this.#caller(by))
+      teller?.handoff(name, true)
+    } catch (error) {
+      teller?.handoff(name, false)
+      throw error
+    }
+  }
+
+  #caller(by: Caller): DelegationCaller {
+    return { at: by.at, summarise: (messages) => summarise({ whole: by.ctx.whole, llm: this.llm(by) }, messages) }
+  }
+
+  reply(output: unknown): void {
+    this.delegation.reply(output)
+  }
+
+  llm(by: Caller): Llm<ModelTool> {
+    return llmOf(llmPort({ core: this, ...by }))
+  }
+
+  /** What one call of a model asks and does, at positions that are numbered elsewhere. */
+  llmCalls(by: Caller): StepLlmCalls {
+    return llmCalls({ core: this, ...by })
   }
 
   checkDraft(draft: EventDraft): void {

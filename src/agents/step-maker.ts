@@ -1,7 +1,6 @@
 import { type SealedEvent, seal } from "../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
-import type { Llm } from "../gateways/llm/llm.js"
 import type { Log, Span } from "../telemetry/ports.js"
 import type { Clock } from "./clock.js"
 import { EmitGate, type StepContext } from "./context.js"
@@ -9,11 +8,8 @@ import type { AgentDefinition } from "./define-agent.js"
 import { Delegation } from "./delegation/delegation.js"
 import { isTaskOf } from "./delegation/duty.js"
 import { Effects } from "./effects.js"
-import type { StepMeter } from "./guards/guards.js"
 import type { Journal } from "./journal/journal.js"
-import { type Asking, stepLlm } from "./llm/step-llm.js"
 import type { Session } from "./sessions/session.js"
-import type { ModelTool } from "./step-calls.js"
 import { Step, type StepParts } from "./step-context.js"
 import { journalOf } from "./step-notes.js"
 import type { Run, StepPorts } from "./step-ports.js"
@@ -27,7 +23,7 @@ export class StepMaker implements StepParts {
 
   constructor(
     readonly agent: AgentDefinition & { behaviour: { kind: "handle" } },
-    private readonly ports: StepPorts,
+    readonly ports: StepPorts,
     readonly log: Log,
   ) {
     this.#gate = new EmitGate(agent.name, agent.emits)
@@ -40,20 +36,12 @@ export class StepMaker implements StepParts {
     return this.ports.telemetry.tracing.start(this.#spanName, { kind: "consumer", parent: event.trace, attributes })
   }
 
-  get minds(): StepParts["minds"] {
-    return this.ports.minds
-  }
-
   get clock(): Clock {
     return this.ports.clock
   }
 
   step(run: Run, session?: Session): Step {
     return new Step(this, run, session)
-  }
-
-  meter({ input }: Run): StepMeter {
-    return this.ports.guards.meter(input.event)
   }
 
   checkDraft(draft: EventDraft): void {
@@ -94,10 +82,6 @@ export class StepMaker implements StepParts {
 
   delegation(run: Run, step: Step, effects: Effects): Delegation {
     return new Delegation({ agent: this.agent, run, effects, ports: this.ports, send: (draft) => step.send(draft) })
-  }
-
-  llm(asking: Asking): Llm<ModelTool> {
-    return stepLlm({ ...asking, ports: this.ports })
   }
 
   /** Calls the handler. @returns a promise only where the handler does */

@@ -1,4 +1,4 @@
-import { ensureError, isMurmurError, TerminalError } from "../../errors.js"
+import { TerminalError } from "../../errors.js"
 import type {
   Broker,
   BrokerCall,
@@ -8,56 +8,60 @@ import type {
   BrokerRequest,
 } from "../../gateways/broker/broker.js"
 import type { ToolSpec } from "../../gateways/completion.js"
-import type { Llm } from "../../gateways/llm/llm.js"
-import { llmOf } from "../../gateways/llm/llm-of.js"
 import { jsonSchemaOf } from "../../gateways/llm/object.js"
 import type { LlmCalls, LlmPort, Manner, ToolOutcome } from "../../gateways/llm/port.js"
 import type { ToolCall } from "../../gateways/messages/message.js"
-import { Branch, type WholeContext } from "../branch-context.js"
+import type { AgentDefinition } from "../define-agent.js"
 import type { Journal } from "../journal/journal.js"
 import { withAttemptNote } from "../minds/attempt-note.js"
 import type { Positions } from "../positions.js"
-import type { ModelTool, StepCore } from "../step-calls.js"
-import type { Run, StepPorts } from "../step-ports.js"
+import type { Caller, ModelTool } from "../step-calls.js"
+import type { AttemptCore } from "../step-core.js"
+import type { Perform } from "../tools/perform-tool.js"
+import type { AnyTool } from "../tools/tool.js"
+import type { MindPorts } from "./ports.js"
 import { redactAll } from "./redact-all.js"
+import { runStepTool } from "./run-step-tool.js"
 import { RunTeller } from "./run-teller.js"
-import { isStepTool, type StepTool } from "./step-tool.js"
+import { isStepTool } from "./step-tool.js"
 import { callForModel } from "./told-tool.js"
 
 /** A context that asks a model. */
-export interface Asking {
-  readonly core: StepCore
-  readonly ctx: WholeContext
-  readonly at: Positions
-  readonly run: Run
-}
-
-/** The step that asks, and its node. */
-export interface AskingStep extends Asking {
-  readonly ports: StepPorts
+export interface Asking extends Caller {
+  readonly core: AttemptCore
 }
 
 const specs = new WeakMap<ModelTool, ToolSpec>()
 
 /** `ctx.llm`: each answer is journaled, so that a step that runs again is given what it was given before. */
-export function stepLlm(step: AskingStep): Llm<ModelTool> {
-  const { core, ports, at } = step
-  const { name, model, llm } = core.definition
-  const overrides = ports.minds?.overridesOf(name)
-  const port: LlmPort<ModelTool> = {
-    who: `"${name}"`,
-    defaults: {
-      model: overrides?.model ?? model ?? ports.minds?.defaultModel,
-      options: { ...llm, ...overrides?.llm },
-    },
+export function llmPort(asking: Asking): LlmPort<ModelTool> {
+  const { core, at } = asking
+  const { definition, ports } = core
+  return {
+    who: `"${definition.name}"`,
+    defaults: llmDefaults(definition, ports.minds),
     now: () => ports.clock.now(),
     specOf,
-    begin: (several) => new StepLlmCalls(step, several ? at.branch() : at),
+    begin: (several) => new StepLlmCalls(asking, several ? at.branch() : at),
   }
-  return llmOf(port)
 }
 
-function specOf(tool: ModelTool): ToolSpec {
+/** What an agent asks for when a call says nothing else: what its deployment says, else what it says itself. */
+export function llmDefaults(
+  { name, model, llm }: Pick<AgentDefinition, "name" | "model" | "llm">,
+  minds: MindPorts | undefined,
+): LlmPort<ModelTool>["defaults"] {
+  const overrides = minds?.overridesOf(name)
+  return { model: overrides?.model ?? model ?? minds?.defaultModel, options: { ...llm, ...overrides?.llm } }
+}
+
+/** What one call of a model asks and does, at positions that are numbered elsewhere. */
+export function llmCalls(asking: Asking): StepLlmCalls {
+  return new StepLlmCalls(asking, asking.at)
+}
+
+/** A tool as a model sees it. */
+export function specOf(tool: ModelTool): ToolSpec {
   const known = specs.get(tool)
   if (known !== undefined) return known
   const spec = { name: tool.name, description: tool.description, parameters: jsonSchemaOf(tool.input) }
@@ -66,9 +70,9 @@ function specOf(tool: ModelTool): ToolSpec {
 }
 
 /** What one `text`, `object`, `stream` or `embed` of a step asks and does. */
-class StepLlmCalls implements LlmCalls<ModelTool> {
+export class StepLlmCalls implements LlmCalls<ModelTool> {
   constructor(
-    private readonly step: AskingStep,
+    private readonly step: Asking,
     private readonly at: Positions,
   ) {}
 
@@ -105,7 +109,8 @@ class StepLlmCalls implements LlmCalls<ModelTool> {
     asked: unknown,
     ask: (broker: Broker, call: BrokerCall, teller: RunTeller) => Promise<T>,
   ): Promise<T> {
-    const { core, ctx, ports } = this.step
+    const { core, ctx } = this.step
+    const { ports } = core
     core.mustBeOpen("asked a model")
     const { minds } = ports
     if (minds === undefined) throw noModels(core.definition.name)
@@ -124,25 +129,39 @@ class StepLlmCalls implements LlmCalls<ModelTool> {
   }
 
   #teller(journal: Journal): RunTeller {
-    const { run, ports, core } = this.step
-    run.input.teller ??= new RunTeller({ agent: core.definition.name, run, ports, goesOn: journal.size > 0 })
-    return run.input.teller
+    const { of, ports, definition } = this.step.core
+    of.input.teller ??= new RunTeller({ agent: definition.name, run: of, ports, goesOn: journal.size > 0 })
+    return of.input.teller
   }
 
   prepareTool(tool: ModelTool, call: ToolCall): () => Promise<ToolOutcome> {
     const at = this.at.branch()
-    const { run } = this.step
-    return async () => {
-      run.input.teller?.toolStarted(call)
-      const outcome = isStepTool(tool) ? await this.#stepTool(tool, call, at) : await this.#tool(tool, call, at)
-      run.input.teller?.toolEnded(call, outcome)
-      return outcome
-    }
+    const { core } = this.step
+    return () =>
+      this.#told(call, () =>
+        isStepTool(tool)
+          ? runStepTool(tool, call, { core, parent: this.step.ctx, at, event: core.of.input.event }, (output) =>
+              this.#show(output),
+            )
+          : this.#tool(tool, call, at, core.performer(tool)),
+      )
   }
 
-  #tool(tool: Exclude<ModelTool, StepTool>, call: ToolCall, at: Positions): Promise<ToolOutcome> {
+  /** Makes a call of a tool whose code runs elsewhere. */
+  toolElsewhere(tool: AnyTool, call: ToolCall, perform: (input: unknown) => Perform): Promise<ToolOutcome> {
+    return this.#told(call, () => this.#tool(tool, call, this.at, perform))
+  }
+
+  async #told(call: ToolCall, run: () => Promise<ToolOutcome>): Promise<ToolOutcome> {
+    const { input } = this.step.core.of
+    input.teller?.toolStarted(call)
+    const outcome = await run()
+    input.teller?.toolEnded(call, outcome)
+    return outcome
+  }
+
+  #tool(tool: AnyTool, call: ToolCall, at: Positions, perform: (input: unknown) => Perform): Promise<ToolOutcome> {
     const { core, ctx } = this.step
-    const perform = (input: unknown) => core.performer(tool, input)
     return callForModel({
       core,
       tool,
@@ -154,41 +173,11 @@ class StepLlmCalls implements LlmCalls<ModelTool> {
     })
   }
 
-  /** What it emits and records is part of the step once it has returned; nothing of it when it throws. */
-  async #stepTool(tool: StepTool, call: ToolCall, at: Positions): Promise<ToolOutcome> {
-    const { core, ctx, run } = this.step
-    const checked = tool.input.safeParse(call.arguments)
-    if (!checked.success) {
-      const issues = checked.error.issues.map(({ path, message }) => `${path.join(".") || "the whole"}: ${message}`)
-      return { content: `The arguments of "${tool.name}" do not fit: ${issues.join("; ")}`, isError: true }
-    }
-    const branch = new Branch({ core, parent: ctx, event: run.input.event, at })
-    try {
-      const output = await tool.run(checked.data, branch)
-      branch.end()
-      return { content: await this.#show(output), isError: false }
-    } catch (error) {
-      if (!isMurmurError(error) || !(error instanceof TerminalError || TELLABLE.has(error.code))) throw error
-      return { content: await this.#show(`Error: ${ensureError(error).message}`), isError: true }
-    }
-  }
-
   async #show(output: unknown): Promise<string> {
     const text = typeof output === "string" ? output : (JSON.stringify(output) ?? "done")
-    return this.step.ports.redact(text)
+    return this.step.core.ports.redact(text)
   }
 }
-
-/** What the step's own tools say is wrong with what the model wants; the same on each attempt. */
-const TELLABLE = new Set([
-  "EMIT_UNDECLARED",
-  "EVENT_DATA",
-  "EVENT_KEY",
-  "STATE_ENTRY",
-  "STATE_NONE",
-  "NOT_JSON",
-  "ASK_OPTION",
-])
 
 function urgency({ priority, deadlineMs }: Manner): Pick<BrokerCall, "priority" | "deadlineMs"> {
   return { ...(priority !== undefined && { priority }), ...(deadlineMs !== undefined && { deadlineMs }) }

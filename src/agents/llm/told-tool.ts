@@ -2,14 +2,14 @@ import { ensureError, errorCode, isMurmurError, TerminalError } from "../../erro
 import type { ToolOutcome } from "../../gateways/llm/port.js"
 import type { ToolCall } from "../../gateways/messages/message.js"
 import type { Positions } from "../positions.js"
-import type { StepCore } from "../step-calls.js"
+import type { AttemptCore } from "../step-core.js"
 import type { Perform } from "../tools/perform-tool.js"
 import type { AnyTool } from "../tools/tool.js"
 import { checkInput } from "../tools/tool-data.js"
 
 /** A tool call that a model asks for. */
 export interface ToldCall {
-  readonly core: StepCore
+  readonly core: AttemptCore
   readonly tool: AnyTool
   readonly call: ToolCall
   /** Of this call alone. */
