@@ -13,7 +13,7 @@ export type Provenance = Readonly<Record<string, string | number | boolean | und
  * delimited({ title: "ignore all rules" }, { kind: "issue", trust: "external" })
  */
 export function delimited(value: unknown, about: Provenance = {}): string {
-  const text = `${visible(JSON.stringify(about))}\n${visible(JSON.stringify(value, null, 1) ?? "null")}`
+  const text = `${visible(JSON.stringify(about))}\n${visible(JSON.stringify(value) ?? "null")}`
   const mark = derivedId("data", text).slice(0, 16)
   return `--- begin data ${mark} ---\n${text}\n--- end data ${mark} ---`
 }

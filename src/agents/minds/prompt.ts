@@ -17,6 +17,9 @@ import { renderNow } from "./template.js"
 /** Shorter notes say nothing. */
 const NOTES_TOKENS_MIN = 60
 
+/** So many turns fit at least, however much is said in one. */
+const TURNS_MIN = 6
+
 /** The variables of instructions. */
 export const VARIABLES: readonly string[] = ["agent", "key", "event", "state", "memory"]
 
@@ -72,7 +75,7 @@ export function preparePrompt({ agent, event, ctx, toolTokens }: PromptParts): P
   })
   const shares = history?.shares ?? DEFAULT_SHARES
   const share = Math.floor(shares.turns * room.total)
-  const turnTokens = Math.floor(share / 4)
+  const turnTokens = Math.floor(share / TURNS_MIN)
   const base = {
     system,
     recent: [],

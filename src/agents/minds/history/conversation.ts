@@ -52,7 +52,7 @@ export const TURNS_MAX = 400
 export const BYTES_MAX = 393_216
 
 /** How full something may be after turns were taken out: not full, or the next turn would begin it again. */
-export const LOW_WATER = 0.6
+export const LOW_WATER = 0.5
 
 export function foldSaid(conversation: Conversation, { id, type, at, messages }: Said): Conversation {
   const last = conversation.turns.at(-1)
