@@ -297,9 +297,13 @@ class Bench {
     const input: StepInput = { ...fresh, previousAttempt: undefined, admitted: false, ...how }
     const never = new AbortController().signal
     for (let attempt = 1; ; ) {
+      const { previousAttempt } = input
       const outcome = await step.attempt(input, attempt, never)
       input.journal = undefined // read again, as another process would
-      if (this.#takeInterrupted()) continue
+      if (this.#takeInterrupted()) {
+        input.previousAttempt = previousAttempt // that was none
+        continue
+      }
       results.attempts += 1
       if (outcome.ok) return
       const verdict = judge(outcome.error, attempt, this.agent.retry, 0.5)
