@@ -18,7 +18,8 @@ export function hiding(secrets: readonly (string | undefined)[]): Hide {
 
 function inBase64(secret: string): string[] {
   const bytes = Buffer.from(secret)
-  return [bytes.toString("base64").replace(/=+$/, ""), bytes.toString("base64url")]
+  const padded = bytes.toString("base64")
+  return [padded, padded.replace(/=+$/, ""), bytes.toString("base64url")]
 }
 
 /** Stands for the account that pays: the same key at the same address gives the same name, which tells neither. */

@@ -2,28 +2,33 @@ import { z } from "zod"
 import { BaseUrl, ProviderName, TimerMs } from "../http/gateway-options.js"
 
 /** How OpenAI, or a server that is compatible with it, is reached. Unknown options are errors. */
-export const OpenAiOptions = z.strictObject({
-  /** Default: the environment's `OPENAI_API_KEY`, for the provider `openai` only. A server of one's own may need none. */
-  apiKey: z.string().min(1).optional(),
-  /**
-   * With its version: `http://127.0.0.1:8000/v1`. Default: the environment's `OPENAI_BASE_URL`, for the provider `openai`
-   * only, else OpenAI itself. Another provider has to name it.
-   */
-  baseURL: BaseUrl.optional(),
-  organization: z.string().min(1).optional(),
-  project: z.string().min(1).optional(),
-  /** The first part of model names. Default `openai`; name a compatible server otherwise: `vllm`, `lmstudio`. */
-  provider: ProviderName.default("openai"),
-  /** Sent with every request. */
-  headers: z.record(z.string(), z.string()).default({}),
-  /** How long an answer that has begun may stop coming, in milliseconds. Default 30_000. */
-  idleTimeoutMs: TimerMs.optional(),
-  /**
-   * What the server calls the bound of an answer. Default: `max_completion_tokens` at OpenAI itself, which knows the other
-   * one for old models only; `max_tokens` with a `baseURL`, since most compatible servers know no other.
-   */
-  maxTokensField: z.enum(["max_completion_tokens", "max_tokens"]).optional(),
-})
+export const OpenAiOptions = z
+  .strictObject({
+    /** Default: the environment's `OPENAI_API_KEY`, for the provider `openai` only. A server of one's own may need none. */
+    apiKey: z.string().min(1).optional(),
+    /**
+     * With its version: `http://127.0.0.1:8000/v1`. Default: the environment's `OPENAI_BASE_URL`, for the provider `openai`
+     * only, else OpenAI itself. Another provider has to name it.
+     */
+    baseURL: BaseUrl.optional(),
+    organization: z.string().min(1).optional(),
+    project: z.string().min(1).optional(),
+    /** The first part of model names. Default `openai`; name a compatible server otherwise: `vllm`, `lmstudio`. */
+    provider: ProviderName.default("openai"),
+    /** Sent with every request. */
+    headers: z.record(z.string(), z.string()).default({}),
+    /** How long an answer that has begun may stop coming, in milliseconds. Default 30_000. */
+    idleTimeoutMs: TimerMs.optional(),
+    /**
+     * What the server calls the bound of an answer. Default: `max_completion_tokens` at OpenAI itself, which knows the other
+     * one for old models only; `max_tokens` with a `baseURL`, since most compatible servers know no other.
+     */
+    maxTokensField: z.enum(["max_completion_tokens", "max_tokens"]).optional(),
+  })
+  .refine(({ provider, baseURL }) => provider === "openai" || baseURL !== undefined, {
+    path: ["baseURL"],
+    message: "another provider than openai has to say where it is",
+  })
 export type OpenAiOptions = z.input<typeof OpenAiOptions>
 
 /** What a gateway to OpenAI works with: options and environment, settled. */
