@@ -1,9 +1,10 @@
 import type { Clock } from "../../agents/clock.js"
 import type { BucketEntry } from "../../bus/bucket.js"
-import { ensureError, errorCode, RetryableError } from "../../errors.js"
+import { ensureError, errorCode } from "../../errors.js"
 import type { Draw, Permit, RateLimits } from "../../gateways/broker/ports.js"
 import type { Log } from "../../telemetry/ports.js"
-import { Ahead, Grace, type Grant } from "./rate-limits-ahead.js"
+import { Ahead, Grace, type Grant, type Grants } from "./rate-limits-ahead.js"
+import { Line, type Waiter } from "./rate-limits-line.js"
 import { type Plan, planFor } from "./rate-limits-plan.js"
 import { changedRecord, type LimitRecord, NO_RECORD, readRecord } from "./rate-limits-record.js"
 import type { ServerTime } from "./rate-limits-time.js"
@@ -19,8 +20,6 @@ export interface AccountPorts {
   readonly log: Log
   readonly windowMs: number
   readonly graceMs: number
-  /** Aborted when the node stops. */
-  readonly closing: AbortSignal
 }
 
 /** The account's record in the bucket. Each may throw; a write that lost against another throws `BUCKET_CONFLICT`. */
@@ -29,13 +28,6 @@ export interface RecordStore {
   get(): Promise<BucketEntry | undefined>
   create(value: unknown): Promise<number>
   update(value: unknown, revision: number): Promise<number>
-}
-
-interface Waiter {
-  readonly draw: Draw
-  readonly limits: RateLimits
-  readonly grant: (permit: Permit) => void
-  readonly fail: (reason: unknown) => void
 }
 
 /** Who gets what by one write. */
@@ -49,7 +41,6 @@ interface Granting {
 /** A permit that was counted nowhere. */
 export const FREE: Permit = { used: () => {} }
 
-const WAITING_MAX = 10_000
 /** How many permits one write may grant, besides those ahead. */
 const GRANTS_MAX = 100
 /** How long the watch may take to show our own write before it is read. */
@@ -67,7 +58,7 @@ const RETRY_MS_MAX = 2_000
  */
 export class SharedAccount {
   readonly #ports: AccountPorts
-  readonly #waiting: Waiter[] = []
+  readonly #line = new Line()
   readonly #grace: Grace
   readonly #ahead: Ahead
   readonly #untold: Untold
@@ -80,13 +71,13 @@ export class SharedAccount {
   #failures = 0
   #running = false
   #sleeping: AbortController | undefined
+  readonly #closing = new AbortController()
 
   constructor(ports: AccountPorts) {
     this.#ports = ports
     this.#grace = new Grace(ports.graceMs)
     this.#ahead = new Ahead(ports.windowMs)
     this.#untold = new Untold(ports.clock, ports.windowMs)
-    ports.closing.addEventListener("abort", () => this.#close(), { once: true })
   }
 
   /** Somebody wrote the record, or it was read. */
@@ -117,39 +108,28 @@ export class SharedAccount {
 
   /** As `RateLimiter.take`. */
   take(draw: Draw, limits: RateLimits, signal: AbortSignal): Promise<Permit> {
-    const { closing } = this.#ports
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason)
-      if (closing.aborted) return reject(closing.reason)
-      if (this.#waiting.length >= WAITING_MAX) return reject(queueFull(draw))
-      const leave = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
-        reject(signal.reason)
-        this.#sleeping?.abort()
-      }
-      const done =
-        <T>(then: (result: T) => void) =>
-        (result: T): void => {
-          signal.removeEventListener("abort", leave)
-          then(result)
-        }
-      const waiter: Waiter = { draw, limits, grant: done(resolve), fail: done(reject) }
-      signal.addEventListener("abort", leave, { once: true })
-      this.#waiting.push(waiter)
-      if (this.#waiting.length === 1) this.#start()
-    })
+    if (this.#closing.signal.aborted) return Promise.reject(this.#closing.signal.reason)
+    const permit = this.#line.join(draw, limits, signal, () => this.#sleeping?.abort())
+    if (this.#line.length === 1) this.#start()
+    return permit
+  }
+
+  /** Nothing waits any more, or will. */
+  close(reason: unknown): void {
+    this.#closing.abort(reason)
+    this.#failAll(reason)
+    this.#sleeping?.abort()
   }
 
   #start(): void {
     this.#sleeping?.abort()
-    if (this.#running || this.#ports.closing.aborted) return
+    if (this.#running || this.#closing.signal.aborted) return
     this.#running = true
-    void this.#run()
+    queueMicrotask(() => void this.#run()) // who settles a permit may have a pause to tell in the same breath
   }
 
   async #run(): Promise<void> {
-    const { closing } = this.#ports
-    while (!closing.aborted && (this.#waiting.length > 0 || this.#untold.dueAt < Infinity)) {
+    while (!this.#closing.signal.aborted && (this.#line.length > 0 || this.#untold.dueAt < Infinity)) {
       try {
         await this.#turn()
         this.#failures = 0
@@ -162,21 +142,18 @@ export class SharedAccount {
 
   /** Nothing is sent that cannot be counted: calls wait for the bus. */
   async #failed(error: Error): Promise<void> {
-    const { clock, closing, log, store } = this.#ports
+    const { clock, log, store } = this.#ports
     if (errorCode(error) === "BUS_CLOSED") return this.#failAll(error)
     if (this.#failures === 0) log.warn({ error, limits: store.key }, "cannot count against shared limits; calls wait")
     this.#known = false
-    await clock.delay(Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(this.#failures++, 10)), closing)
+    await clock.delay(Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(this.#failures++, 10)), this.#closing.signal)
   }
 
   /** One hand-out, read, write or sleep. */
   async #turn(): Promise<void> {
-    const { clock, random, closing, time } = this.#ports
+    const { clock, time } = this.#ports
     if (this.#handOut()) return
-    if (!this.#known) {
-      if (this.#conflicts > 0) await clock.delay(random() * Math.min(CONFLICT_MS_MAX, 2 ** this.#conflicts), closing)
-      return this.#read()
-    }
+    if (!this.#known) return this.#read()
     if (this.#record.revision < this.#written) {
       await this.#sleep(SHOWN_MS)
       if (this.#record.revision < this.#written) await this.#read()
@@ -190,13 +167,13 @@ export class SharedAccount {
 
   /** Gives who waits first what needs no write: what was reserved ahead, or what has no limits. */
   #handOut(): boolean {
-    const [first] = this.#waiting
+    const { first } = this.#line
     if (first === undefined || this.heldMs > 0) return false
     this.#giveBack(this.#ahead.takeLapsed(this.#ports.clock.steady()))
     const free = isUnlimited(first.limits) && this.#known && this.#isOpen(first)
     const grant = free ? undefined : this.#ahead.take(first.draw.tokens)
     if (!free && grant === undefined) return false
-    this.#waiting.shift()
+    this.#line.leave(first)
     first.grant(grant === undefined ? FREE : this.#permit(grant, first))
     return true
   }
@@ -207,6 +184,9 @@ export class SharedAccount {
   }
 
   async #read(): Promise<void> {
+    const { clock, random } = this.#ports
+    const jitterMs = random() * Math.min(CONFLICT_MS_MAX, 2 ** this.#conflicts)
+    if (this.#conflicts > 0) await clock.delay(jitterMs, this.#closing.signal)
     const entry = await this.#ports.store.get()
     this.#known = true
     if (entry !== undefined) return this.seen(entry)
@@ -219,7 +199,7 @@ export class SharedAccount {
     let plan: Plan | undefined
     let tokens = 0
     let probe = false
-    for (const waiter of this.#waiting.slice(0, GRANTS_MAX)) {
+    for (const waiter of this.#line.head(GRANTS_MAX)) {
       plan = this.#plan(waiter, nowMs, { requests: waiters.length, tokens })
       if (plan.next === "wait") break
       waiters.push(waiter)
@@ -243,7 +223,7 @@ export class SharedAccount {
   async #write(granting: Granting, nowMs: number): Promise<void> {
     const { store, clock, windowMs } = this.#ports
     const { waiters, ahead, tokensAhead, probe } = granting
-    this.#giveBack(this.#ahead.takeBack())
+    if (ahead > 0) this.#giveBack(this.#ahead.takeBack())
     const { news, told } = this.#untold.tell()
     const granted = waiters.reduce((sum, { draw }) => sum + draw.tokens, ahead * tokensAhead)
     const change = {
@@ -285,13 +265,8 @@ export class SharedAccount {
     else this.#untold.unused({ grant: reserved, count: ahead })
     for (const waiter of waiters) {
       const grant: Grant = { ...written, tokens: waiter.draw.tokens, probe }
-      const place = this.#waiting.indexOf(waiter)
-      if (!usable || place < 0) {
-        this.#untold.unused({ grant, count: 1 })
-        continue
-      }
-      this.#waiting.splice(place, 1)
-      waiter.grant(this.#permit(grant, waiter))
+      if (usable && this.#line.leave(waiter)) waiter.grant(this.#permit(grant, waiter))
+      else this.#untold.unused({ grant, count: 1 })
     }
   }
 
@@ -301,20 +276,20 @@ export class SharedAccount {
       used: (tokens) => {
         if (settled) return
         settled = true
-        if (grant.probe) this.#untold.answers()
+        if (grant.probe && tokens > 0) this.#untold.answers() // nothing used is nothing answered
         if (limits.tokensPerMinute !== undefined) this.#untold.used(grant, tokens)
         if (this.#untold.dueAt < Infinity) this.#start()
       },
     }
   }
 
-  #giveBack(unused: { readonly grant: Grant; readonly count: number } | undefined): void {
+  #giveBack(unused: Grants | undefined): void {
     if (unused !== undefined) this.#untold.unused(unused)
   }
 
   /** How long there is nothing to do, if nothing happens. */
   #idleMs(nowMs: number): number {
-    const [first] = this.#waiting
+    const { first } = this.#line
     const plan = first === undefined ? undefined : this.#plan(first, nowMs)
     const roomMs = plan === undefined ? Infinity : plan.next === "wait" ? plan.untilMs - nowMs : 0
     return Math.max(1, Math.ceil(Math.min(roomMs, this.#untold.dueAt - this.#ports.clock.steady())))
@@ -327,13 +302,8 @@ export class SharedAccount {
     this.#sleeping = undefined
   }
 
-  #close(): void {
-    this.#failAll(this.#ports.closing.reason)
-    this.#sleeping?.abort()
-  }
-
   #failAll(reason: unknown): void {
-    for (const { fail } of this.#waiting.splice(0)) fail(reason)
+    this.#line.failAll(reason)
     this.#untold.clear()
   }
 }
@@ -341,11 +311,4 @@ export class SharedAccount {
 /** Whether there is nothing to count. */
 export function isUnlimited({ requestsPerMinute, tokensPerMinute }: RateLimits): boolean {
   return requestsPerMinute === undefined && tokensPerMinute === undefined
-}
-
-function queueFull({ provider }: Draw): RetryableError {
-  return new RetryableError(
-    `Cannot ask "${provider}": ${WAITING_MAX} calls wait for its limits already. Ask less often, or raise the limits`,
-    { code: "LLM_QUEUE_FULL", details: { provider } },
-  )
 }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { z } from "zod"
 import type { BucketEntry } from "../../bus/bucket.js"
 
@@ -28,6 +29,12 @@ export interface LimitRecord {
   /** By revision. */
   readonly sent: readonly Sent[]
   readonly hold: Hold | undefined
+}
+
+/** Where an account's record is kept: accounts may be named in any way, keys of a bucket may not. */
+export function recordKey(provider: string, account: string): string {
+  const hash = createHash("sha256").update(`${provider}\n${account}`).digest("base64url").slice(0, 22)
+  return `${provider.replace(/[^\w-]/g, "_")}.${hash}`
 }
 
 /** A record that nobody has written. */

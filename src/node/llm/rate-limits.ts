@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto"
 import { type Clock, systemClock } from "../../agents/clock.js"
 import type { Bucket } from "../../bus/bucket.js"
 import type { BusCore } from "../../bus/bus-core.js"
@@ -6,6 +5,7 @@ import { ensureError, MurmurError } from "../../errors.js"
 import type { Draw, Permit, RateLimiter, RateLimits } from "../../gateways/broker/ports.js"
 import { type Log, silentLog } from "../../telemetry/ports.js"
 import { FREE, isUnlimited, type RecordStore, SharedAccount } from "./rate-limits-account.js"
+import { recordKey } from "./rate-limits-record.js"
 import { ServerTime } from "./rate-limits-time.js"
 
 /** Options of {@link MeshRateLimiter.open}. */
@@ -61,11 +61,13 @@ export class MeshRateLimiter implements RateLimiter {
    * @throws MurmurError `BUCKET_OPEN`; `LLM_OPTION`
    */
   static async open(bus: BusCore, options: MeshRateLimiterOptions): Promise<MeshRateLimiter> {
+    checkKnown(options)
     const { log = silentLog, clock = systemClock, random = Math.random, signal } = options
     const windowMs = checkMs("windowMs", options.windowMs ?? WINDOW_MS)
     const graceMs = checkMs("graceMs", options.graceMs ?? GRACE_MS)
     const bucket = await bus.bucket(BUCKET)
     const limiter = new MeshRateLimiter(bus, bucket, { signal, log, windowMs, graceMs, clock, random })
+    signal.addEventListener("abort", () => limiter.#close(), { once: true })
     limiter.#time.answer((await bucket.serverTime()).getTime())
     await limiter.#follow()
     return limiter
@@ -93,11 +95,16 @@ export class MeshRateLimiter implements RateLimiter {
   #account(key: string): SharedAccount {
     let account = this.#accounts.get(key)
     if (account === undefined) {
-      const { signal: closing, ...ports } = this.options
-      account = new SharedAccount({ ...ports, closing, time: this.#time, store: this.#store(key) })
+      const { signal, ...ports } = this.options
+      account = new SharedAccount({ ...ports, time: this.#time, store: this.#store(key) })
       this.#accounts.set(key, account)
+      if (signal.aborted) account.close(signal.reason)
     }
     return account
+  }
+
+  #close(): void {
+    for (const account of this.#accounts.values()) account.close(this.options.signal.reason)
   }
 
   /** Gives up when the connection breaks: the client would wait for an answer that cannot come. */
@@ -112,12 +119,11 @@ export class MeshRateLimiter implements RateLimiter {
     }
   }
 
-  /** Accounts may be named in any way; keys of a bucket may not. */
   #keyOf(provider: string, account: string): string {
     const name = `${provider}\n${account}`
     let key = this.#keys.get(name)
     if (key === undefined) {
-      key = `${provider.replace(/[^\w-]/g, "_")}.${createHash("sha256").update(name).digest("base64url").slice(0, 22)}`
+      key = recordKey(provider, account)
       this.#keys.set(name, key)
     }
     return key
@@ -143,6 +149,16 @@ export class MeshRateLimiter implements RateLimiter {
     }
     synced()
   }
+}
+
+const KNOWN = ["signal", "log", "windowMs", "graceMs", "clock", "random"]
+
+function checkKnown(options: object): void {
+  const unknown = Object.keys(options).find((name) => !KNOWN.includes(name))
+  if (unknown === undefined) return
+  throw new MurmurError(`Cannot open shared limits: unknown option "${unknown}" (known: ${KNOWN.join(", ")})`, {
+    code: "LLM_OPTION",
+  })
 }
 
 function checkMs(name: string, ms: number): number {
