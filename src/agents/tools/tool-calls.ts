@@ -1,14 +1,20 @@
 import type { MurmurEvent, TraceContext } from "../../bus/event.js"
 import { derivedId } from "../../bus/ids.js"
 import { errorCode, RetryableError, TerminalError } from "../../errors.js"
-import type { Telemetry } from "../../telemetry/ports.js"
+import { type Log, silentLog, type Telemetry } from "../../telemetry/ports.js"
 import type { Clock } from "../clock.js"
 import type { Effects } from "../effects.js"
 import type { Call, Journal } from "../journal/journal.js"
-import type { Perform } from "./perform-tool.js"
+import type { Positions } from "../positions.js"
+import { passGate } from "./approval.js"
+import { runsInNode } from "./in-node.js"
+import { LargeOutputs } from "./large-outputs.js"
+import type { NodeServices } from "./node-services.js"
+import { type Perform, performTool } from "./perform-tool.js"
 import type { AnyTool, Reconciled } from "./tool.js"
-import { checkOutput, plainInput } from "./tool-data.js"
+import { checkInput, checkOutput, plainInput } from "./tool-data.js"
 import { observeTool } from "./tool-telemetry.js"
+import { TrustGate } from "./trust-gate.js"
 import { outcomeUnknown, questionAbout } from "./unknown-outcome.js"
 
 /** The step that calls. */
@@ -21,12 +27,23 @@ export interface ToolScope {
   readonly trace: TraceContext | undefined
   /** Of the attempt. */
   readonly signal: () => AbortSignal
+  /** Whether what its session knows was written by outsiders, whatever its event is. Default false. */
+  readonly fromOutside?: boolean
+  /** Which attempt it is. Default 1. */
+  readonly attempt?: number
+  /** When the event was stored. Default: the event's own time. */
+  readonly storedAtMs?: number
+  readonly log?: Log
 }
 
 /** What calling tools needs of a node. */
 export interface ToolPorts {
   readonly clock: Clock
   readonly telemetry: Telemetry
+  /** Takes secrets out of what people are asked. */
+  redact(text: string): string
+  /** For the tools that the node runs itself. */
+  readonly toolServices?: Omit<NodeServices, "stepTime">
 }
 
 /** More unknown outcomes of one call than this would meet those of the next. */
@@ -47,34 +64,67 @@ interface Calling {
  * and not how it ended, the tool's effect says what happens.
  */
 export class ToolCalls {
+  readonly #gate: TrustGate
+  readonly #large: LargeOutputs
+
   constructor(
     private readonly scope: ToolScope,
     private readonly effects: Pick<Effects, "journaled" | "askAbout">,
     private readonly ports: ToolPorts,
-  ) {}
+  ) {
+    this.#gate = new TrustGate(scope.event.trust === "external" || scope.fromOutside === true)
+    this.#large = new LargeOutputs(ports.toolServices?.artifacts)
+  }
+
+  /** Whether outsiders have a say in the step: by its event, or by what it has read. What it emits is theirs as well then. */
+  get tainted(): boolean {
+    return this.#gate.tainted
+  }
 
   /**
    * @param perform has the tool's code run, wherever that is
-   * @throws TerminalError `TOOL_OUTPUT`, `TOOL_OUTCOME_UNKNOWN`; RetryableError `TOOL_TIMEOUT`; NondeterminismError; what
-   *   the tool throws
+   * @param at whose next position it is; default: the step's
+   * @throws TerminalError `TOOL_NOT_APPROVED`, `TOOL_OUTPUT`, `TOOL_OUTPUT_GONE`, `TOOL_OUTCOME_UNKNOWN`; RetryableError `TOOL_TIMEOUT`;
+   *   NondeterminismError; what the tool throws
    */
-  async call(tool: AnyTool, input: unknown, perform: Perform): Promise<unknown> {
+  async call(tool: AnyTool, input: unknown, perform: Perform, at?: Positions): Promise<unknown> {
     const { agent, event } = this.scope
     const given = plainInput(tool, input)
-    const output = await this.effects.journaled(`tool ${tool.name}`, given, async (journal, call) => {
+    const entry = this.#gate.enter(tool) // in the order of the calls, before anything is waited for
+    const does = runsInNode(tool) ? this.#performer(tool, input) : perform
+    const make = async (journal: Journal, call: Call): Promise<unknown> => {
       const id = derivedId(agent, event.id, call.position)
-      const run = (): Promise<unknown> => observeTool(tool, this.scope, this.ports, () => perform("run", id))
+      const run = (): Promise<unknown> => observeTool(tool, this.scope, this.ports, () => does("run", id))
       await journal.settled(call.position) // an attempt that outlived its time may still be in it
-      return this.#once({ tool, journal, call, run, reconcile: () => perform("reconcile", id) })
-    })
-    return checkOutput(tool, output)
+      await passGate({ agent, tool, journal, call, entry }, this.effects, this.ports.redact)
+      return this.#once({ tool, journal, call, run, reconcile: () => does("reconcile", id) })
+    }
+    const recorded = await this.effects.journaled(`tool ${tool.name}`, given, make, at)
+    return checkOutput(tool, await this.#large.whole(recorded))
+  }
+
+  /** A call was made before, and is known to have failed: what came of it was told to the handler all the same. */
+  note(tool: AnyTool): void {
+    this.#gate.enter(tool)
+  }
+
+  /** Has the node run a tool of its own, wherever the agent runs. */
+  #performer(tool: AnyTool, given: unknown): Perform {
+    const { agent, event, attempt = 1, storedAtMs = Date.parse(event.time), log = silentLog, signal } = this.scope
+    const { clock, toolServices } = this.ports
+    const input = checkInput(agent, tool, given)
+    const node = toolServices && { ...toolServices, stepTime: new Date(storedAtMs) }
+    return (way, idempotencyKey) => {
+      const ctx = { agent, key: event.key, attempt, signal: signal(), log, node }
+      return performTool({ tool, input, clock, ctx }, way, idempotencyKey)
+    }
   }
 
   #once(calling: Calling): Promise<unknown> {
     switch (calling.tool.effect) {
       case "read":
       case "idempotent":
-        return calling.journal.call(calling.call, () => checked(calling), this.scope.careful ? "first" : "beside")
+        return calling.journal.call(calling.call, () => this.#checked(calling), this.scope.careful ? "first" : "beside")
       case "reconcile":
         return this.#reconciled(calling)
       case "irreversible":
@@ -88,10 +138,17 @@ export class ToolCalls {
       const found = (await calling.reconcile()) as Reconciled<unknown>
       if (found.done) {
         checkOutput(tool, found.output)
-        return journal.call(call, () => found.output)
+        return journal.call(call, () => this.#large.keep(found.output))
       }
     }
-    return journal.call(call, () => checked(calling), "first")
+    return journal.call(call, () => this.#checked(calling), "first")
+  }
+
+  /** What does not fit is not recorded: the call can be made again. */
+  async #checked({ tool, run }: Calling): Promise<unknown> {
+    const output = await run()
+    checkOutput(tool, output)
+    return this.#large.keep(output)
   }
 
   /** What it returns is recorded before anybody looks whether it fits: it was done. */
@@ -107,7 +164,7 @@ export class ToolCalls {
       }
     }
     try {
-      return await journal.call(call, noting, "first")
+      return await journal.call(call, async () => this.#large.keep(await noting()), "first")
     } catch (error) {
       if (error !== thrown) throw error // the journal's own
       if (errorCode(error) === "TOOL_OUTPUT" && error instanceof TerminalError) return journal.refuse(call, error)
@@ -127,13 +184,6 @@ export class ToolCalls {
     const answer = await this.effects.askAbout(position, questionAbout(begun), options)
     if (answer !== "yes") await journal.refuse(call, outcomeUnknown(begun))
   }
-}
-
-/** What does not fit is not recorded: the call can be made again. */
-async function checked({ tool, run }: Calling): Promise<unknown> {
-  const output = await run()
-  checkOutput(tool, output)
-  return output
 }
 
 /** Errors of ours: its time was up, its step was stopped, its worker died. They say nothing about what was done. */

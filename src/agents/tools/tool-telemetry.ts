@@ -6,7 +6,7 @@ import type { ToolPorts, ToolScope } from "./tool-calls.js"
 export async function observeTool(
   tool: AnyTool,
   { agent, trace }: Pick<ToolScope, "agent" | "trace">,
-  { telemetry: { tracing, metrics }, clock }: ToolPorts,
+  { telemetry: { tracing, metrics }, clock }: Pick<ToolPorts, "telemetry" | "clock">,
   run: () => Promise<unknown>,
 ): Promise<unknown> {
   if (!tracing.enabled && !metrics.enabled) return run()
