@@ -8,6 +8,8 @@ export interface OllamaAddress {
   readonly url: string
   /** The header that name and password of the address make; `fetch` takes no such addresses. */
   readonly authorization: string | undefined
+  /** What of the address nobody is to see. */
+  readonly secrets: readonly string[]
 }
 
 /**
@@ -28,18 +30,25 @@ export function ollamaAddress(host: string): OllamaAddress {
   if (!withScheme && url.port === "" && !/:80(\/|$)/.test(text)) url.port = PORT
   if (url.hostname === "0.0.0.0") url.hostname = "127.0.0.1"
   if (url.hostname === "[::]") url.hostname = "[::1]"
-  const authorization = authorizationOf(url)
-  return { url: `${url.protocol}//${url.host}${url.pathname}`.replace(/\/+$/, ""), authorization }
+  const [username, password] = [decoded(url.username), decoded(url.password)]
+  const pair = `${username}:${password}`
+  return {
+    url: `${url.protocol}//${url.host}${url.pathname}`.replace(/\/+$/, ""),
+    authorization: pair === ":" ? undefined : `Basic ${Buffer.from(pair).toString("base64")}`,
+    secrets: pair === ":" ? [] : [pair, password],
+  }
 }
 
 function parse(text: string): URL | undefined {
   return URL.canParse(text) ? new URL(text) : undefined
 }
 
-function authorizationOf({ username, password }: URL): string | undefined {
-  if (username === "" && password === "") return undefined
-  const named = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-  return `Basic ${Buffer.from(named).toString("base64")}`
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 /** Without what might be a password. */

@@ -1,5 +1,6 @@
 import type { Message as ChatMessage, ChatRequest, Tool } from "ollama"
 import { z } from "zod"
+import { TerminalError } from "../../errors.js"
 import type { Completion, CompletionOptions, CompletionRequest, ObjectRequest, ToolSpec } from "../completion.js"
 import { estimatedUsage } from "../http/estimated-usage.js"
 import { readReply } from "../http/read-reply.js"
@@ -36,7 +37,7 @@ const Reply = z.object({
 })
 type Reply = z.infer<typeof Reply>
 
-/** What Ollama is asked. */
+/** What Ollama is asked. @throws TerminalError `LLM_UNSUPPORTED` */
 export function toChat(
   request: CompletionRequest | ObjectRequest,
   keepAlive: string | number | undefined,
@@ -44,6 +45,7 @@ export function toChat(
 ): Chat {
   const { model, messages, tools = [], toolChoice, options } = request
   const offered = toolChoice === "none" ? [] : tools
+  if (toolChoice === "required") throw noForcing(model)
   const schema = "schema" in request ? request.schema : undefined
   // A model that is held to a schema can write nothing else, so no tool call either: it is told the schema instead.
   const told = schema !== undefined && offered.length > 0 ? [toldSchema(schema)] : []
@@ -56,6 +58,13 @@ export function toChat(
     ...toThink(options.reasoningEffort),
     options: toOptions(options),
   }
+}
+
+function noForcing(model: string): TerminalError {
+  return new TerminalError(
+    `Cannot make the model "${model}" call a tool: Ollama offers tools, and leaves the choice to the model; ask for it in words, with toolChoice "auto"`,
+    { code: "LLM_UNSUPPORTED", details: { model, toolChoice: "required" } },
+  )
 }
 
 function toldSchema(schema: ObjectRequest["schema"]): ChatMessage {

@@ -18,7 +18,7 @@ import { guardedFetch } from "../http/guarded-fetch.js"
 import { readReply } from "../http/read-reply.js"
 import { refusalOf, refusingFetch } from "../http/refusing-fetch.js"
 import { requestSignal } from "../http/request-signal.js"
-import { accountOf, type Hide, hiding } from "../http/secrets.js"
+import { accountOf, type Hide, hiding, secretHeaders } from "../http/secrets.js"
 import { fetchImages, type ImagesFrom } from "../messages/fetch-image.js"
 import { ollamaAddress } from "./address.js"
 import { Answer, type Chat, toChat } from "./convert.js"
@@ -67,16 +67,17 @@ class OllamaGateway implements Gateway {
     idleTimeoutMs,
     imagesFrom = "public",
   }: OllamaOptions) {
-    const { url, authorization } = ollamaAddress(host ?? (process.env.OLLAMA_HOST || HOST))
+    const { url, authorization, secrets } = ollamaAddress(host ?? (process.env.OLLAMA_HOST || HOST))
     this.provider = provider
     this.#url = url
     this.#headers = { ...(authorization !== undefined && { authorization }), ...headers }
     this.#keepAlive = keepAlive
     this.#imagesFrom = imagesFrom
     this.#idleMs = idleTimeoutMs
-    const secrets = Object.values(this.#headers)
-    this.#hide = hiding(secrets.flatMap((secret) => [secret, secret.replace(/^\w+ /, "")]))
-    this.account = accountOf(secrets.join("\n"), url)
+    // Of Ollama's own servers the library takes the key from the environment.
+    const key = process.env.OLLAMA_API_KEY
+    this.#hide = hiding([key, ...secrets, ...secretHeaders(this.#headers)])
+    this.account = accountOf(JSON.stringify([this.#headers, key]), url)
   }
 
   complete(request: CompletionRequest, call: GatewayCall): Promise<Completion> {
