@@ -1,7 +1,9 @@
 import type { BusCore } from "../bus/bus-core.js"
 import { requireAgent } from "../node/agent-control.js"
+import { readUsage } from "../node/agent-usage.js"
 import {
   type AgentView,
+  agentRecords,
   agentView,
   agentViews,
   type ConsumerView,
@@ -13,19 +15,20 @@ import type { Cli } from "./cli.js"
 import { withMesh } from "./connect.js"
 import type { Output, Style } from "./output.js"
 import { routeJson } from "./routes.js"
-import { printable } from "./text.js"
+import { dollars, printable } from "./text.js"
 
 /** `murmur agents [name]`: what runs, where, its lag and failures; or one agent in detail. */
 export async function agents(cli: Cli, [name]: [string?]): Promise<void> {
   if (name !== undefined) return oneAgent(cli, name)
   const views = await withMesh(cli.options, async (bus) => {
     const [state, consumers] = await Promise.all([readMesh(bus), readConsumers(bus)])
-    return agentViews(state, consumers)
+    const names = agentRecords(state).map(({ name }) => name)
+    return agentViews(state, consumers, await readUsage(bus, names))
   })
   if (cli.options.json) return cli.out.json(views)
   await cli.out.table(
-    ["name", "state", "nodes", "lag", "steps", "failures", "sessions", "blocked"],
-    views.map(({ name, state, nodes, lag, steps, failures, sessions, blocked }) => [
+    ["name", "state", "nodes", "lag", "steps", "failures", "sessions", "tokens", "cost", "today", "blocked"],
+    views.map(({ name, state, nodes, lag, steps, failures, sessions, blocked, ...used }) => [
       name,
       state,
       nodes.join(",") || "-",
@@ -33,6 +36,9 @@ export async function agents(cli: Cli, [name]: [string?]): Promise<void> {
       steps,
       failures,
       sessions,
+      used.tokens,
+      dollars(used.costUsd),
+      dollars(used.costUsdToday),
       blocked ?? "-",
     ]),
   )
@@ -47,12 +53,12 @@ async function oneAgent(cli: Cli, name: string): Promise<void> {
 type Detail = Awaited<ReturnType<typeof readDetail>>
 
 async function readDetail(bus: BusCore, name: string) {
-  const [state, consumers] = await Promise.all([readMesh(bus), readConsumers(bus)])
+  const [state, consumers, usage] = await Promise.all([readMesh(bus), readConsumers(bus), readUsage(bus, [name])])
   const record = requireAgent(name, state.catalogue)
   const { on, emits, partitions, ordering, inflightMax, from, behaviour } = record
   const own: readonly ConsumerView[] = consumersOf(record, consumers)
   return {
-    ...agentView(state, record, consumers),
+    ...agentView(state, record, consumers, usage.get(name)),
     behaviour,
     on,
     emits,
@@ -92,6 +98,8 @@ async function show(out: Output, agent: Detail): Promise<void> {
     ["steps", agent.steps],
     ["failures", `${agent.failures} (retried ${agent.retries}, given up ${agent.deadLetters})`],
     ["sessions", agent.sessions],
+    ["models", `${agent.tokens} tokens, ${dollars(agent.costUsd)}`],
+    ["today", `${agent.tokensToday} tokens, ${dollars(agent.costUsdToday)} (UTC)`],
     ["blocked", agent.blocked ?? "-"],
   ]
   for (const [name, value] of facts) await out.line(`  ${name.padEnd(11)} ${printable(String(value))}`)

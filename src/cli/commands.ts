@@ -1,6 +1,6 @@
 import type { Cli } from "./cli.js"
 import { point, pointRange } from "./session-point.js"
-import { jsonValue, pastTime, wholeNumber } from "./usage.js"
+import { jsonValue, limit, money, pastTime, wholeNumber } from "./usage.js"
 
 /** One option of a command. */
 export interface OptionSpec {
@@ -42,6 +42,14 @@ export const GROUPS: readonly { readonly name: string; readonly summary: string;
   { name: "guard", summary: "causal trees that a guard has stopped", standard: "ls" },
   { name: "new", summary: "write a new file from a template" },
 ]
+
+/** A limit may be lifted. */
+const NONE = { none: true }
+const PER: Readonly<Record<string, string>> = {
+  "agent-day": "of each agent and UTC day",
+  day: "of the mesh and UTC day",
+  month: "of the mesh and UTC month",
+}
 
 const LETTERS: readonly OptionSpec[] = [
   { flags: "--all", description: "all dead letters" },
@@ -224,23 +232,39 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [
       { flags: "--events <n>", description: "so many events more", parse: wholeNumber("--events", 1) },
       { flags: "--steps <n>", description: "so many steps more", parse: wholeNumber("--steps", 1) },
+      { flags: "--tokens <n>", description: "so many tokens of models more", parse: wholeNumber("--tokens", 1) },
+      { flags: "--usd <n>", description: "so many dollars for models more", parse: money("--usd", { least: 1 }) },
       { flags: "--hops <n>", description: "so many hops deeper", parse: wholeNumber("--hops", 1) },
       { flags: "--cycles <n>", description: "so many cycles more", parse: wholeNumber("--cycles", 1) },
     ],
     examples: [
       "murmur guard resume 0199f3a2-7c1d-7b40-8a55-0f6f2f6f9c11 --events 5000",
+      "murmur guard resume 0199f3a2-7c1d-7b40-8a55-0f6f2f6f9c11 --tokens 500000 --usd 2.50",
       "",
-      "Without numbers: as much again, of the hops or cycles that stopped it, and of both budgets when one did.",
+      "Without numbers: as much again, of the hops or cycles that stopped it, and of all its budgets when one did.",
+      "What the budget of a day or month has stopped is sent back in any case: grant it nothing, raise the limit or wait.",
     ],
     load: async () => (await import("./guard-resume.js")).guardResume,
   },
   {
     name: "guard limits",
-    summary: "show or change what all that descends from one event may use",
+    summary: "show or change what events, agents and the mesh may use",
     options: [
-      { flags: "--events <n>", description: "events that agents may emit", parse: wholeNumber("--events", 0) },
-      { flags: "--steps <n>", description: "steps on such events", parse: wholeNumber("--steps", 0) },
-      { flags: "--default", description: "back to the defaults (1000 each)" },
+      { flags: "--events <n>", description: "of one root event: what agents may emit", parse: limit("--events") },
+      { flags: "--steps <n>", description: "of one root event: steps on such events", parse: limit("--steps") },
+      { flags: "--tokens <n>", description: "of one root event: tokens of models", parse: limit("--tokens") },
+      { flags: "--usd <n>", description: "of one root event: dollars for models", parse: money("--usd", NONE) },
+      ...["agent-day", "day", "month"].flatMap((scope) => [
+        { flags: `--${scope}-tokens <n>`, description: `tokens ${PER[scope]}`, parse: limit(`--${scope}-tokens`) },
+        { flags: `--${scope}-usd <n>`, description: `dollars ${PER[scope]}`, parse: money(`--${scope}-usd`, NONE) },
+      ]),
+      { flags: "--agent <name>", description: "--agent-day-... is for this agent alone" },
+      { flags: "--default", description: "back to the defaults (see docs/guards.md)" },
+    ],
+    examples: [
+      "murmur guard limits --usd 5 --agent-day-usd 20 --day-usd 100 --month-usd 1000",
+      "murmur guard limits --agent triage --agent-day-usd 2.50",
+      "murmur guard limits --usd none",
     ],
     load: async () => (await import("./guard-limits.js")).guardLimits,
   },

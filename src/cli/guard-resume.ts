@@ -1,3 +1,4 @@
+import { isMoney, usdText } from "../agents/guards/limits.js"
 import { openBus } from "../bus/bus.js"
 import { MurmurError } from "../errors.js"
 import { type Grants, resumeTree, trippedText } from "../node/guard-trees.js"
@@ -10,6 +11,9 @@ import { counted } from "./text.js"
 export interface GuardResumeOptions {
   events?: number
   steps?: number
+  tokens?: number
+  /** In millionths of a dollar. */
+  usd?: number
   hops?: number
   cycles?: number
 }
@@ -23,12 +27,13 @@ export async function guardResume(cli: Cli, [root]: [string], options: GuardResu
   const { granted, retried, failed, waiting } = resumed
   if (cli.options.json) await cli.out.json(resumed)
   else {
-    const more = Object.entries(granted).map(([guard, amount]) => counted(amount, guard.replace(/s$/, "")))
-    await cli.out.line(`granted ${more.join(", ")} more; ${counted(retried.length, "event")} sent back`)
+    const more = Object.entries(granted).map(([guard, amount]) => amountOf(guard, amount))
+    const said = more.length === 0 ? "" : `granted ${more.join(", ")} more; `
+    await cli.out.line(`${said}${counted(retried.length, "event")} sent back`)
   }
   for (const { guard, letters, used, limit } of waiting) {
     const stopped = `${counted(letters, "event")} of this tree (${trippedText({ guard, used, limit })})`
-    warn(`warning: still in the dead letters: ${stopped}; grant --${guard} as well`)
+    warn(`warning: still in the dead letters: ${stopped}; grant --${guard.replace("microusd", "usd")} as well`)
   }
   if (failed.length === 0) return
   for (const { error } of failed) warn(error.message)
@@ -37,11 +42,11 @@ export async function guardResume(cli: Cli, [root]: [string], options: GuardResu
   })
 }
 
-function grantsOf({ events, steps, hops, cycles }: GuardResumeOptions): Grants {
-  return {
-    ...(events !== undefined && { events }),
-    ...(steps !== undefined && { steps }),
-    ...(hops !== undefined && { hops }),
-    ...(cycles !== undefined && { cycles }),
-  }
+function grantsOf({ events, steps, tokens, usd, hops, cycles }: GuardResumeOptions): Grants {
+  const given = { events, steps, tokens, microusd: usd, hops, cycles }
+  return Object.fromEntries(Object.entries(given).flatMap(([guard, n]) => (n === undefined ? [] : [[guard, n]])))
+}
+
+function amountOf(guard: string, amount: number): string {
+  return isMoney(guard) ? usdText(amount) : counted(amount, guard.replace(/s$/, ""))
 }

@@ -3,7 +3,7 @@ import { type CommitView, diffSession, readSession, type SessionPoint } from "..
 import type { Cli } from "./cli.js"
 import { withMesh } from "./connect.js"
 import type { Output } from "./output.js"
-import { counted, printable, printableLines, shortJson } from "./text.js"
+import { counted, printable, printableLines, shortJson, usageText } from "./text.js"
 import { checkedArgument, usageError } from "./usage.js"
 
 /** Options of `murmur session`. */
@@ -59,10 +59,11 @@ async function showDiff(
 
 async function showCommits(out: Output, commits: readonly CommitView[]): Promise<void> {
   if (commits.length > SHOWN_MAX) await out.line(out.paint("dim", `... ${commits.length - SHOWN_MAX} earlier`))
-  for (const { seq, at, cause, entries, outputs } of commits.slice(-SHOWN_MAX)) {
+  for (const { seq, at, cause, entries, outputs, usage } of commits.slice(-SHOWN_MAX)) {
     await out.line(
       `${out.paint("dim", `${seq}  ${at}`)}  ${printable(cause.type)}  ${out.paint("dim", printable(cause.id))}`,
     )
+    if (usage !== undefined) await out.line(out.paint("dim", `    ${usageText(usage)}`))
     for (const { name, data } of entries) await out.line(`    ${printable(name)} ${shortJson(data, 100)}`)
     for (const { type, key, id } of outputs) {
       await out.line(`    -> ${printable(`${type} ${key ?? "-"}`)}  ${out.paint("dim", printable(id))}`)

@@ -1,3 +1,5 @@
+import { usdText } from "../agents/guards/limits.js"
+
 // Controls (an escape sequence in an event could rewrite the terminal) and marks that reorder text on the screen.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g
@@ -38,4 +40,19 @@ export function duration(ms: number): string {
 /** One or many: `1 event`, `2 events`. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`
+}
+
+/** An amount of money, for people: `$12.30`; what is less than a cent in smaller parts: `$0.000450`. @param usd in US dollars */
+export function dollars(usd: number): string {
+  return usdText(Math.round(usd * 1_000_000))
+}
+
+/** What models were asked for, for people: `1200 tokens, $0.000450`; without a price the tokens alone. */
+export function usageText(usage: {
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly costMicroUsd?: number | undefined
+}): string {
+  const tokens = counted(usage.inputTokens + usage.outputTokens, "token")
+  return usage.costMicroUsd === undefined ? tokens : `${tokens}, ${dollars(usage.costMicroUsd / 1_000_000)}`
 }

@@ -1,8 +1,9 @@
 import { type CausalTree, causalTree, type TreeEvent } from "../node/causal-tree.js"
+import { type Reaction, sumOf } from "../node/run-costs.js"
 import type { Cli } from "./cli.js"
 import { withMesh } from "./connect.js"
 import { type Output, warn } from "./output.js"
-import { counted, duration, printable } from "./text.js"
+import { counted, duration, printable, usageText } from "./text.js"
 
 /** Options of `murmur trace`. */
 export interface TraceOptions {
@@ -19,9 +20,22 @@ export async function trace(cli: Cli, [id]: [string], { since }: TraceOptions): 
   const tree = await withMesh(cli.options, read, { deadlineMs: DEADLINE_MS })
   for (const note of tree.notes) warn(note)
   const url = jaegerUrl(tree.root.traceId)
-  if (cli.options.json) return cli.out.json({ ...tree.root, complete: tree.complete, ...(url && { jaeger: url }) })
+  if (cli.options.json) {
+    const { usage, costUsd } = sumOf(reactionsIn(tree.root))
+    const used = { tokens: usage.inputTokens + usage.outputTokens, costUsd }
+    return cli.out.json({ ...tree.root, complete: tree.complete, ...used, ...(url && { jaeger: url }) })
+  }
   await draw(cli.out, tree)
   if (url !== undefined) await cli.out.line(`Jaeger: ${url}`)
+}
+
+function reactionsIn({ reactions, effects }: TreeEvent): Reaction[] {
+  return [...reactions, ...effects.flatMap(reactionsIn)]
+}
+
+function reactionText({ agent, usage, costUsd }: Reaction): string {
+  const costMicroUsd = costUsd === null ? undefined : costUsd * 1_000_000
+  return `${agent === "" ? "" : `${agent}: `}${usageText({ ...usage, costMicroUsd })}`
 }
 
 async function draw(out: Output, { root, asked }: CausalTree): Promise<void> {
@@ -31,20 +45,28 @@ async function draw(out: Output, { root, asked }: CausalTree): Promise<void> {
     totals.lastMs = Math.max(totals.lastMs, event.sinceRootMs)
     await out.line(`${out.paint("dim", indent + branch)}${eventLine(out, event, event.id === asked)}`)
     const below = indent + (branch === "" ? "" : branch.startsWith("├") ? "│  " : "   ")
-    const rows = event.deadLetters.length + event.effects.length
+    const rows = event.reactions.length + event.deadLetters.length + event.effects.length
+    for (const [at, reaction] of event.reactions.entries()) {
+      await out.line(out.paint("dim", `${below}${corner(at, rows)}${printable(reactionText(reaction))}`))
+    }
     for (const [at, { id, agent, reason, error }] of event.deadLetters.entries()) {
       totals.letters += 1
       const text = printable(`dead letter of ${agent}, ${reason}: ${error.code}: ${error.message} (${id})`)
-      await out.line(`${out.paint("dim", below + corner(at, rows))}${out.paint("red", `✗ ${text}`)}`)
+      const branch = corner(event.reactions.length + at, rows)
+      await out.line(`${out.paint("dim", below + branch)}${out.paint("red", `✗ ${text}`)}`)
     }
     for (const [at, effect] of event.effects.entries()) {
-      await show(effect, below, corner(event.deadLetters.length + at, rows))
+      await show(effect, below, corner(event.reactions.length + event.deadLetters.length + at, rows))
     }
   }
   await show(root, "", "")
   const letters = totals.letters === 0 ? "" : `, ${counted(totals.letters, "dead letter")}`
+  const reactions = reactionsIn(root)
+  const used = reactions.length === 0 ? "" : `, ${reactionText(sumOf(reactions))}`
   const traceId = root.traceId === null ? "" : `, trace ${root.traceId}`
-  await out.line(out.paint("dim", `${counted(totals.events, "event")}${letters}, ${duration(totals.lastMs)}${traceId}`))
+  await out.line(
+    out.paint("dim", `${counted(totals.events, "event")}${letters}, ${duration(totals.lastMs)}${used}${traceId}`),
+  )
 }
 
 const corner = (at: number, rows: number): string => (at === rows - 1 ? "└─ " : "├─ ")

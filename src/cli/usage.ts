@@ -66,3 +66,34 @@ export function checkedArgument<T>(check: () => T): T {
     throw usageError((error as Error).message)
   }
 }
+
+/**
+ * Reads a limit: a whole number, or `none` for no limit (`Infinity`).
+ *
+ * @throws MurmurError `USAGE`
+ */
+export function limit(option: string): (text: string) => number {
+  const whole = wholeNumber(option, 0)
+  return (text) => {
+    if (text.trim() === "none") return Number.POSITIVE_INFINITY
+    if (/^[+-]?\d+$/.test(text.trim())) return whole(text)
+    throw usageError(`${option} must be a whole number >= 0, or "none", is ${JSON.stringify(text)}`)
+  }
+}
+
+/**
+ * Reads US dollars, as millionths of one; where it is a limit also `none` (`Infinity`).
+ *
+ * @throws MurmurError `USAGE`
+ */
+export function money(option: string, { least = 0, none = false } = {}): (text: string) => number {
+  return (text) => {
+    if (none && text.trim() === "none") return Number.POSITIVE_INFINITY
+    const microUsd = /^\$?\d+(\.\d{1,6})?$/.test(text.trim())
+      ? Math.round(Number(text.trim().replace("$", "")) * 1_000_000)
+      : Number.NaN
+    if (microUsd >= least && Number.isSafeInteger(microUsd)) return microUsd
+    const wanted = `US dollars (5, 0.25)${least > 0 ? " above 0" : ""}${none ? ', or "none"' : ""}`
+    throw usageError(`${option} must be ${wanted}, is ${JSON.stringify(text)}`)
+  }
+}

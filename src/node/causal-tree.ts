@@ -1,10 +1,12 @@
 import type { BusCore } from "../bus/bus-core.js"
 import { type Decoded, decode } from "../bus/decode.js"
+import type { MurmurEvent } from "../bus/event.js"
 import { type ReadMessage, readHistory } from "../bus/reader.js"
 import { streamInfo } from "../bus/streams.js"
 import { MurmurError } from "../errors.js"
 import { DeadLetters } from "./dead-letter-store.js"
 import { findEvent, type SearchOptions } from "./event-search.js"
+import { isRunEvent, type Reaction, reactionOf, withReaction } from "./run-costs.js"
 
 /** An agent gave the event up. */
 export interface TreeLetter {
@@ -27,6 +29,8 @@ export interface TreeEvent {
   readonly effects: TreeEvent[]
   readonly traceId: string | null
   readonly deadLetters: TreeLetter[]
+  /** What agents that reacted to it have used of models. */
+  readonly reactions: readonly Reaction[]
   readonly seq: number
   readonly causationid: string | null
   /** From the moment its cause was stored to the moment it was stored, by the server's clock; `null` at the root. */
@@ -64,7 +68,7 @@ export async function causalTree(bus: BusCore, id: string, options: SearchOption
   if (asked === undefined) throw unknownEvent(id, options)
   const event = decode(bus.names, asked)
   const rootId = correlationOf(event)
-  const askedId = idOf(event)
+  const askedId = event.ok && isRunEvent(event.event) ? (event.event.causationid ?? idOf(event)) : idOf(event)
   const root = rootId === askedId ? asked : await findEvent(bus, rootId, { ...options, beforeSeq: asked.seq })
   const from = root?.seq ?? Math.max(1, asked.seq - BEFORE_MAX)
   const notes = root === undefined ? [`The root event ${rootId} is not in the stream any more`] : []
@@ -73,7 +77,7 @@ export async function causalTree(bus: BusCore, id: string, options: SearchOption
     notes.push(`Read ${collected.read} events behind the root and stopped: later effects are not shown`)
   const letters = await lettersOf(bus, rootId, options.signal)
   const complete = collected.complete && root !== undefined
-  return { root: build(collected.events, rootId, letters), asked: askedId, complete, notes }
+  return { root: build(collected, rootId, letters), asked: askedId, complete, notes }
 }
 
 /** What is known of one stored event of the tree. */
@@ -82,26 +86,53 @@ interface Found {
   readonly storedAt: number
 }
 
-async function collect(bus: BusCore, rootId: string, from: number, signal: AbortSignal | undefined) {
+/** What was found of a tree. */
+interface Collected {
+  readonly events: readonly Found[]
+  /** Of each event that tells of a run: the event that the run was about. */
+  readonly runs: ReadonlyMap<string, string>
+  /** What runs have used, by the event that they were about. */
+  readonly reactions: ReadonlyMap<string, readonly Reaction[]>
+  readonly read: number
+  readonly complete: boolean
+}
+
+async function collect(
+  bus: BusCore,
+  rootId: string,
+  from: number,
+  signal: AbortSignal | undefined,
+): Promise<Collected> {
   const { names, link } = bus
   const toSeq = (await streamInfo(link.manager, names.events))?.state.last_seq ?? from
   const mark = Buffer.from(JSON.stringify(rootId).slice(1, -1))
   const filter = names.eventSubjects().published
   const events: Found[] = []
+  const runs = new Map<string, string>()
+  const reactions = new Map<string, Reaction[]>()
   const reading = { stream: names.events, filter, from: { seq: from }, toSeq, batchMax: BATCH_MAX, signal }
   let read = 0
   let quiet = 0
   for await (const message of readHistory(link, reading)) {
-    if (read >= READ_MAX || quiet >= QUIET_MAX) return { events, read, complete: false }
+    if (read >= READ_MAX || quiet >= QUIET_MAX) return { events, runs, reactions, read, complete: false }
     read += 1
     quiet += 1
     if (message.seq !== from && !mentions(message, mark, rootId)) continue
     const decoded = decode(names, message)
     if (correlationOf(decoded) !== rootId) continue
-    events.push({ decoded, storedAt: message.time.getTime() })
     quiet = 0
+    if (decoded.ok && isRunEvent(decoded.event)) noteRun(decoded.event, runs, reactions)
+    else events.push({ decoded, storedAt: message.time.getTime() })
   }
-  return { events, read, complete: true }
+  return { events, runs, reactions, read, complete: true }
+}
+
+function noteRun(event: MurmurEvent, runs: Map<string, string>, reactions: Map<string, Reaction[]>): void {
+  const { id, causationid } = event
+  if (causationid === undefined || runs.has(id)) return
+  runs.set(id, causationid)
+  const reaction = reactionOf(event)
+  if (reaction !== undefined) reactions.set(causationid, withReaction(reactions.get(causationid) ?? [], reaction))
 }
 
 /** Looks for the root's id before anything is parsed: most events of the stream belong to other trees. */
@@ -130,13 +161,18 @@ async function lettersOf(
   return letters
 }
 
-function build(found: readonly Found[], rootId: string, letters: ReadonlyMap<string, TreeLetter[]>): TreeEvent {
+function build(
+  { events: found, runs, reactions }: Collected,
+  rootId: string,
+  letters: ReadonlyMap<string, TreeLetter[]>,
+): TreeEvent {
   const byId = new Map<string, Found>()
   for (const one of found) if (!byId.has(idOf(one.decoded))) byId.set(idOf(one.decoded), one) // stored twice: once in effect
   const effects = new Map<string, Found[]>()
   const orphans: Found[] = []
   for (const one of byId.values()) {
-    const cause = causeOf(one)
+    const told = causeOf(one)
+    const cause = told === undefined ? undefined : (runs.get(told) ?? told) // who hears of a run hears of its event
     if (idOf(one.decoded) === rootId) continue
     if (cause === undefined || !byId.has(cause)) orphans.push(one)
     else push(effects, cause, one)
@@ -146,6 +182,7 @@ function build(found: readonly Found[], rootId: string, letters: ReadonlyMap<str
   const node = (one: Found, causeAt: number | null): TreeEvent => ({
     ...facts(one),
     deadLetters: letters.get(idOf(one.decoded)) ?? [],
+    reactions: reactions.get(idOf(one.decoded)) ?? [],
     afterMs: causeAt === null ? null : one.storedAt - causeAt,
     sinceRootMs: one.storedAt - rootAt,
     effects: (effects.get(idOf(one.decoded)) ?? []).map((effect) => node(effect, one.storedAt)),
@@ -192,7 +229,7 @@ function goneRoot(id: string): TreeEvent {
     causationid: null,
     traceId: null,
   }
-  return { id, ...unknown, effects: [], deadLetters: [], afterMs: null, sinceRootMs: 0 }
+  return { id, ...unknown, effects: [], deadLetters: [], reactions: [], afterMs: null, sinceRootMs: 0 }
 }
 
 function unknownEvent(id: string, { since }: SearchOptions): MurmurError {

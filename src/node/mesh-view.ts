@@ -4,6 +4,7 @@ import { LiveRoutes } from "../router/live.js"
 import { matches } from "../router/pattern.js"
 import type { Route } from "../router/route.js"
 import type { RouteTable } from "../router/table.js"
+import { type AgentUsage, NO_USAGE } from "./agent-usage.js"
 import { CatalogueRecord, type MeshBuckets, openBuckets, PresenceRecord, readAll } from "./buckets.js"
 
 /** Everything that the mesh says about itself, read at one moment. */
@@ -27,7 +28,7 @@ export interface ConsumerView {
   readonly redelivered: number
 }
 
-/** An agent as the mesh sees it. Counts are sums over its nodes, since each of them started. */
+/** An agent as the mesh sees it. Counts are sums over its nodes, since each of them started, unless they say otherwise. */
 export interface AgentView {
   readonly name: string
   /** `stopped`: no node that is alive hosts it. `quarantined`: at least on one node, since it fails again and again. */
@@ -44,6 +45,11 @@ export interface AgentView {
   readonly inflight: number
   /** What holds it up on some node. */
   readonly blocked: string | null
+  /** What it has used of models since it is counted, on all nodes that there ever were; and of that, this UTC day. */
+  readonly tokens: number
+  readonly costUsd: number
+  readonly tokensToday: number
+  readonly costUsdToday: number
   readonly description: string | null
 }
 
@@ -136,9 +142,13 @@ export function consumersOf(agent: Consumed, consumers: ReadonlyMap<string, Cons
   return eventDurables(agent).flatMap((durable) => consumers.get(durable) ?? [])
 }
 
-/** All agents, by name. */
-export function agentViews(state: MeshState, consumers: ReadonlyMap<string, ConsumerView>): AgentView[] {
-  return agentRecords(state).map((record) => agentView(state, record, consumers))
+/** All agents, by name. @param usage by agent ({@link readUsage}) */
+export function agentViews(
+  state: MeshState,
+  consumers: ReadonlyMap<string, ConsumerView>,
+  usage: ReadonlyMap<string, AgentUsage> = new Map(),
+): AgentView[] {
+  return agentRecords(state).map((record) => agentView(state, record, consumers, usage.get(record.name)))
 }
 
 /** One agent. */
@@ -146,6 +156,7 @@ export function agentView(
   { nodes, paused }: MeshState,
   record: CatalogueRecord,
   consumers: ReadonlyMap<string, ConsumerView>,
+  { tokens, costMicroUsd, tokensToday, costMicroUsdToday }: AgentUsage = NO_USAGE,
 ): AgentView {
   const { name } = record
   const present = nodes.flatMap(({ id, agents }) =>
@@ -167,6 +178,10 @@ export function agentView(
     deadLetters: sum(({ deadLetters }) => deadLetters),
     inflight: sum(({ inflight }) => inflight),
     blocked: present.find(({ agent }) => agent.blocked !== null)?.agent.blocked ?? null,
+    tokens,
+    costUsd: costMicroUsd / 1_000_000,
+    tokensToday,
+    costUsdToday: costMicroUsdToday / 1_000_000,
     description: record.description ?? null,
   }
 }

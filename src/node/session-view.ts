@@ -1,5 +1,5 @@
 import { applyChanges, type Change, changesBetween } from "../agents/sessions/changes.js"
-import { parseSessionRecord } from "../agents/sessions/record.js"
+import { parseSessionRecord, type StepUsage } from "../agents/sessions/record.js"
 import type { BusCore } from "../bus/bus-core.js"
 import { readHistory } from "../bus/reader.js"
 import { MurmurError } from "../errors.js"
@@ -19,6 +19,8 @@ export interface CommitView {
     readonly key: string | null
     readonly data: unknown
   }[]
+  /** What models have cost in its step. */
+  readonly usage?: StepUsage
   readonly attempt: number
   /** Which code of the agent made it. */
   readonly code: string
@@ -72,6 +74,7 @@ export async function readSession(
       cause: { id: record.cause.id, type: record.cause.type },
       entries: record.entries,
       outputs: record.outputs.map(({ id, type, key: of, data }) => ({ id, type, key: of ?? null, data })),
+      ...(record.usage !== undefined && { usage: record.usage }),
       attempt: record.attempt,
       code: record.code,
     })

@@ -1,5 +1,6 @@
 import type { MurmurEvent } from "../../bus/event.js"
 import { derivedId } from "../../bus/ids.js"
+import { systemClock, waitAtMost } from "../clock.js"
 import { Announcer } from "./announcer.js"
 import { Budget } from "./budget.js"
 import { BudgetExceeded, GuardTripped, isLoopGuard, type Trip } from "./guard-tripped.js"
@@ -60,9 +61,14 @@ export class Guards {
     })
   }
 
-  /** Resolves when all that was spent is counted, as far as the bus can be reached. For the node, when it stops. */
-  flush(): Promise<void> {
-    return this.#spending.flush()
+  /**
+   * Resolves when all that was spent is counted. For the node, when it stops: before the bus is closed.
+   *
+   * @param waitMs how long to wait for a bus that is away, in milliseconds; what is not counted then counts as it was
+   *   reserved. Default 5_000
+   */
+  flush(waitMs = 5_000): Promise<void> {
+    return waitAtMost(this.ports.clock ?? systemClock, waitMs, this.#spending.flush())
   }
 }
 

@@ -96,7 +96,7 @@ function spentOf(estimate: Estimate, spent: Spent | "nothing" | "unknown"): Spen
 function unpriced(model: string, limit: string): TerminalError {
   const scope = kindOf(limit).replace("microusd", "usd")
   return new TerminalError(
-    `Cannot ask model "${model}": money is limited (${scope}), and nobody has said what this model costs. Give it a price among the models of the node ("${model}": { price: { inputUsd, outputUsd } }, in dollars a million tokens), or lift the limit: murmur guard limits --${scope} none`,
+    `Cannot ask model "${model}": money is limited (${scope}), and nobody has said what this model costs. Say it in dollars a million tokens (defineModels({ models: { "${model}": { price: { inputUsd, outputUsd } } } })), or lift the limit: murmur guard limits --${scope} none`,
     { code: "BUDGET_PRICE", details: { model, limit: scope } },
   )
 }

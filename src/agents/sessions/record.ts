@@ -24,6 +24,15 @@ const Cause = z.object({
   at: z.string().optional(),
 })
 
+/** What a step has used of models. */
+const StepUsage = z.object({
+  inputTokens: z.int().min(0),
+  outputTokens: z.int().min(0),
+  /** In millionths of a US dollar; missing where a model has no known price. */
+  costMicroUsd: z.number().min(0).optional(),
+})
+export type StepUsage = z.infer<typeof StepUsage>
+
 /** The record that ends a step: cause, entries and outputs, in one append. */
 export const CommitRecord = z.object({
   kind: z.literal("commit"),
@@ -33,6 +42,8 @@ export const CommitRecord = z.object({
   changes: z.array(ChangeRecord).default([]),
   /** Sealed events, as they are published. */
   outputs: z.array(z.unknown()),
+  /** What models have cost in this step, all its attempts together; missing when it asked none. */
+  usage: StepUsage.optional(),
   /** Which attempt succeeded. */
   attempt: z.number(),
   /** Version of the agent's code: a hash of its definition, or what the agent declares. */
