@@ -14,6 +14,13 @@ describe("secret values", () => {
     ["form-encoded", new URLSearchParams({ a: SECRET }).toString()],
     ["in base64", Buffer.from(SECRET).toString("base64")],
     ["in base64url", Buffer.from(SECRET).toString("base64url")],
+    ["in base64 inside a URL", encodeURIComponent(Buffer.from(SECRET).toString("base64"))],
+    ["inside JSON inside JSON", JSON.stringify(JSON.stringify({ a: SECRET }))],
+    ["percent-encoded twice", encodeURIComponent(encodeURIComponent(SECRET))],
+    ["percent-encoded as a whole URL", encodeURI(SECRET)],
+    ["in HTML", SECRET.replaceAll('"', "&quot;")],
+    ["in hex", Buffer.from(SECRET).toString("hex")],
+    ["in hex in capitals", Buffer.from(SECRET).toString("hex").toUpperCase()],
   ]
   it.each(forms)("are taken out %s", (_how, text) => {
     expect(redactor.text(`before ${text} after`)).toContain(REDACTED)

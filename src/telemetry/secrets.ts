@@ -3,6 +3,8 @@ const NAMED_LENGTH_MIN = 4
 const SECRET_VARIABLE = /_(?:KEY|TOKEN|SECRET|PASSWORD)$/
 const VALUE_LENGTH_MIN = 8
 const BASE64_CORE_MIN = 8
+/** The hex digits of a shorter one turn up by chance. */
+const HEX_LENGTH_MIN = 6
 
 /**
  * The secret values in an environment: those of our own variables (several, when a comma separates them), of all that
@@ -36,21 +38,38 @@ function headerValues(list: string): string[] {
   })
 }
 
-/** Every form in which a secret may turn up in a text: as it is, in JSON, in a URL or form, in base64. */
+/** Every form in which a secret may turn up in a text: as it is, in JSON, in a URL or form, in HTML, in base64, in hex. */
 export function formsOf(secret: string): string[] {
-  const url = encodeURIComponent(secret)
-  const forms = new Set([
-    secret,
-    JSON.stringify(secret).slice(1, -1),
-    url,
-    url.replaceAll("%20", "+"),
-    url.replace(/%[0-9A-F]{2}/g, (hex) => hex.toLowerCase()),
-  ])
+  const json = JSON.stringify(secret).slice(1, -1)
+  const hex = Buffer.from(secret).toString("hex")
+  const forms = new Set([secret, json, JSON.stringify(json).slice(1, -1), ...urlForms(secret), htmlForm(secret)])
   for (const core of base64Cores(secret)) {
     forms.add(core)
     forms.add(core.replaceAll("+", "-").replaceAll("/", "_"))
+    forms.add(encodeURIComponent(core))
   }
+  if (secret.length >= HEX_LENGTH_MIN) for (const form of [hex, hex.toUpperCase()]) forms.add(form)
   return [...forms]
+}
+
+/** As a part of a URL, as a whole one, in a form, and each of them encoded once more, as in a redirect's parameter. */
+function urlForms(secret: string): string[] {
+  const form = new URLSearchParams({ "": secret }).toString().slice(1)
+  const once = [encodeURIComponent(secret), encodeURI(secret), encodeURIComponent(secret).replaceAll("%20", "+"), form]
+  const both = [...once, ...once.map((each) => encodeURIComponent(each))]
+  return [...both, ...both.map((each) => each.replace(/%[0-9A-F]{2}/g, (hex) => hex.toLowerCase()))]
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+}
+
+function htmlForm(secret: string): string {
+  return secret.replace(/[&<>"']/g, (char) => ENTITIES[char] ?? char)
 }
 
 /**
