@@ -96,6 +96,10 @@ export class Branch implements BranchContext {
     return this.#calls.run
   }
 
+  get outcome(): StepContext["outcome"] {
+    return this.#calls.outcome
+  }
+
   get sleep(): StepContext["sleep"] {
     return this.#calls.sleep
   }

@@ -13,6 +13,7 @@ import type { GatherResults, InputOf, OutputOf } from "./delegation/target.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
 import type { ModelTool } from "./step-calls.js"
 import type { AnyTool, ToolFunctions } from "./tools/tool.js"
+import type { WorkOutcome } from "./work-outcome.js"
 
 /** What each kind of entry does to the state. */
 // biome-ignore lint/suspicious/noExplicitAny: each entry has data of its own
@@ -56,6 +57,18 @@ export interface StepContext<
    * @throws NondeterminismError when the step asks for something else than it did before
    */
   run<T>(name: string, work: () => Promise<T> | T): Promise<T>
+  /**
+   * Tries something that makes calls of its own, and returns what came of it. That it failed is written to the journal:
+   * when the step runs again it is not tried again. What a failed work has emitted and recorded counts not. For trying
+   * several times there is `retry`.
+   *
+   * @param work makes its calls by the context that it is given
+   * @throws what keeps the step itself from going on: its time, a budget, another node
+   * @example
+   * const page = await ctx.outcome("read the page", (ctx) => ctx.tools.fetch({ url }))
+   * if (!page.ok) ctx.log.warn({ error: page.error }, "going on without the page")
+   */
+  outcome<T>(name: string, work: (ctx: BranchContext) => Promise<T> | T): Promise<WorkOutcome<T>>
   /**
    * The agent's tools, a function a tool. Calls are journaled: what was done once is not done again when the step runs
    * again. Where it is not known whether it was done, the tool's `effect` decides.

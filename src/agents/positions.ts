@@ -9,6 +9,7 @@ const BRANCH_BITS = 43n
  */
 export class Positions {
   #next = 0
+  #always: number | undefined
 
   private constructor(
     /** Where the branch began: `/3/0`. Empty for the step itself. */
@@ -25,8 +26,16 @@ export class Positions {
     return new Positions(path)
   }
 
+  /** One position for each call: of one that was numbered before, here or in a worker. */
+  static always(position: number): Positions {
+    const positions = new Positions("")
+    positions.#always = position
+    return positions
+  }
+
   /** The position of the next call. */
   next(): number {
+    if (this.#always !== undefined) return this.#always
     const index = this.#next++
     return this.path === "" ? index : hashed(`${this.path}/${index}`)
   }

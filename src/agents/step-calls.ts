@@ -1,7 +1,7 @@
 import type { EventDraft } from "../bus/event.js"
 import type { Llm } from "../gateways/llm/llm.js"
 import type { AskOptions } from "./ask.js"
-import type { WholeContext } from "./branch-context.js"
+import type { BranchContext, WholeContext } from "./branch-context.js"
 import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import type { GatherTask } from "./delegation/delegation.js"
@@ -9,10 +9,11 @@ import type { DelegateOptions, GatherOptions, HandoffOptions } from "./delegatio
 import type { Target } from "./delegation/target.js"
 import type { TaskResult } from "./delegation/task.js"
 import type { StepTool } from "./llm/step-tool.js"
-import type { Positions } from "./positions.js"
+import { Positions } from "./positions.js"
 import { type Perform, performTool } from "./tools/perform-tool.js"
 import type { AnyTool, ToolFunctions } from "./tools/tool.js"
 import { toolFunctions } from "./tools/tool-functions.js"
+import { outcomeOf, type WorkOutcome, type WorkPlace } from "./work-outcome.js"
 
 /** What a model may call in a step. */
 export type ModelTool = AnyTool | StepTool
@@ -38,6 +39,8 @@ export interface StepCore {
   llm(by: Caller): Llm<ModelTool>
   /** @throws MurmurError when the agent may not emit it */
   checkDraft(draft: EventDraft): void
+  /** Takes secrets out of what is written down of errors. Missing in workers: their node does it. */
+  redact?(text: string): string
   /** @throws RetryableError `STEP_ENDED` */
   mustBeOpen(did: string, what?: string): void
 }
@@ -59,6 +62,19 @@ export class StepCalls implements Caller {
   readonly run = async <T>(name: string, work: () => Promise<T> | T): Promise<T> => {
     this.core.mustBeOpen("ran", name)
     return this.core.run(name, work, this.at)
+  }
+
+  readonly outcome = async <T>(name: string, work: (ctx: BranchContext) => Promise<T> | T): Promise<WorkOutcome<T>> => {
+    const { core, ctx } = this
+    core.mustBeOpen("tried", name)
+    const position = this.at.next()
+    const place: WorkPlace = {
+      signal: ctx.signal,
+      branch: () => ctx.branch(),
+      noted: (error) => core.run(`outcome of ${name}`, error, Positions.always(position)),
+      redact: (text) => core.redact?.(text) ?? text,
+    }
+    return outcomeOf(place, work)
   }
 
   readonly sleep = async (ms: number): Promise<void> => {

@@ -124,6 +124,10 @@ export class Step implements StepContext {
     return this.#calls.run
   }
 
+  get outcome(): StepContext["outcome"] {
+    return this.#calls.outcome
+  }
+
   get sleep(): StepContext["sleep"] {
     return this.#calls.sleep
   }

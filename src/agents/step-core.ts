@@ -132,6 +132,10 @@ export class AttemptCore implements StepCore {
     this.parts.checkDraft(draft)
   }
 
+  redact(text: string): string {
+    return this.parts.ports.redact(text)
+  }
+
   mustBeOpen(did: string, what?: string): void {
     this.step.mustBeOpen(did, what)
   }

@@ -2,7 +2,9 @@ import type { LogRecord, RecordLog } from "../bus/record-log.js"
 import { MurmurError } from "../errors.js"
 
 /** Thrown into a handler after each new answer when a test replays always: the run is begun again. */
-export class ReplayAgain extends Error {}
+export class ReplayAgain extends Error {
+  readonly code = "STEP_REPLAYED"
+}
 
 /** A log stream in memory, for tests of agents: one process, nothing is lost. */
 export class MemoryLog implements RecordLog {

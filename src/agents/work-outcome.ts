@@ -1,0 +1,87 @@
+import { ensureError, errorCode, isMurmurError, MurmurError, type RetryableError } from "../errors.js"
+import type { BranchContext } from "./branch-context.js"
+import { isBusTrouble } from "./bus-trouble.js"
+import { GuardTripped } from "./guards/guard-tripped.js"
+import { NondeterminismError } from "./journal/call-hash.js"
+import { isTerminal } from "./retry.js"
+
+/** Why something failed, as it is written down. */
+export interface WorkError {
+  readonly code: string
+  readonly message: string
+  /** Whether trying again cannot help. */
+  readonly terminal: boolean
+  /** How long to wait before it is tried again, in milliseconds, where the error says so. */
+  readonly retryAfterMs?: number
+}
+
+/** What came of something that was tried. */
+export type WorkOutcome<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: WorkError }
+
+/** The place in a step where something is tried. */
+export interface WorkPlace {
+  readonly signal: AbortSignal
+  branch(): BranchContext
+  /** A journaled call, always at the same position. */
+  noted(work: () => WorkError): Promise<WorkError>
+  /** Takes secrets out of what an error says. */
+  redact(text: string): string
+}
+
+const NOT_NOTED = "WORK_NOT_NOTED"
+
+/**
+ * Tries something that makes calls of its own, on a branch. That it failed is journaled, so that it is not tried again when
+ * the step runs again, and what it has emitted and recorded is dropped. When it succeeded there is nothing to note: each of
+ * its calls is in the journal.
+ *
+ * @throws what keeps the step itself from going on
+ */
+export async function outcomeOf<T>(
+  place: WorkPlace,
+  work: (ctx: BranchContext) => Promise<T> | T,
+): Promise<WorkOutcome<T>> {
+  const branch = place.branch()
+  const before = await notedBefore(place)
+  if (before !== undefined) return { ok: false, error: before }
+  try {
+    const value = await work(branch)
+    branch.end()
+    return { ok: true, value }
+  } catch (thrown) {
+    if (place.signal.aborted || !isOutcome(thrown)) throw thrown
+    const error = await place.noted(() => factsOf(ensureError(thrown), place))
+    return { ok: false, error }
+  }
+}
+
+/** What the journal has at this place: a call that has an answer returns it, one that throws leaves none. */
+async function notedBefore({ noted }: WorkPlace): Promise<WorkError | undefined> {
+  try {
+    return await noted(() => {
+      throw new MurmurError("Nothing is noted here yet", { code: NOT_NOTED })
+    })
+  } catch (thrown) {
+    if (errorCode(thrown) === NOT_NOTED) return undefined
+    throw thrown
+  }
+}
+
+/** Whether an error says what came of the work, and not that the step was broken off. */
+function isOutcome(thrown: unknown): boolean {
+  if (thrown instanceof GuardTripped || thrown instanceof NondeterminismError || isBusTrouble(thrown)) return false
+  const code = errorCode(thrown)
+  return !code.startsWith("STEP_") && !code.startsWith("JOURNAL_")
+}
+
+function factsOf(error: Error, { redact }: WorkPlace): WorkError {
+  const retryAfterMs = isMurmurError(error) ? (error as Partial<RetryableError>).retryAfterMs : undefined
+  return {
+    code: redact(errorCode(error)),
+    message: redact(error.message),
+    terminal: isTerminal(error),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  }
+}
