@@ -10,8 +10,8 @@ import type { AgentDefinition } from "./define-agent.js"
 import type { Delegation } from "./delegation/delegation.js"
 import type { Effects } from "./effects.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
-import type { MindPorts } from "./llm/ports.js"
 import { ownState } from "./minds/history/compose.js"
+import { type DeployedMind, deployedMind, type MindfulContext } from "./minds/mindful-context.js"
 import type { Session } from "./sessions/session.js"
 import { type ModelTool, StepCalls } from "./step-calls.js"
 import { AttemptCore } from "./step-core.js"
@@ -44,7 +44,7 @@ export type StepEnd = "returned" | "suspended"
  * What a handler calls are functions of their own, so that it may take them out of its context; each is made when it is
  * asked for, since most steps use one or two.
  */
-export class Step implements StepContext {
+export class Step implements MindfulContext {
   readonly outputs: SealedEvent[] = []
   #open = true
   #timed = true
@@ -103,9 +103,9 @@ export class Step implements StepContext {
     return this.#core.effects.state
   }
 
-  /** For agents with instructions: their models' windows, and what the deployment says otherwise. */
-  get minds(): MindPorts | undefined {
-    return this.parts.ports.minds
+  /** For agents with instructions: what their deployment makes of them. */
+  get mind(): DeployedMind {
+    return deployedMind(this.parts.agent, this.parts.ports.minds)
   }
 
   /** Notes on the session's conversation are made. */

@@ -10,7 +10,7 @@ import { sizeOf } from "./history/fit.js"
 import { DEFAULT_SHARES } from "./history/options.js"
 import { planRoom } from "./history/room.js"
 import type { Instructed } from "./instructed.js"
-import { type MindfulContext, windowOf } from "./mindful-context.js"
+import type { MindfulContext } from "./mindful-context.js"
 import { systemText } from "./system-text.js"
 import { renderNow } from "./template.js"
 
@@ -54,24 +54,22 @@ export interface PromptParts {
 /** @throws TerminalError `TEMPLATE`, `LLM_CONTEXT` */
 export function preparePrompt({ agent, event, ctx, toolTokens }: PromptParts): Prompt {
   const { history } = agent
-  const overrides = ctx.minds?.overridesOf(agent.name)
+  const { instructions, windowTokens, answerTokens } = ctx.mind
   const system = systemText(
     renderNow(
-      overrides?.instructions ?? agent.instructions,
+      instructions ?? agent.instructions,
       variablesOf(agent, event, ctx),
       `the instructions of agent "${agent.name}"`,
     ),
     agent,
     isTaskType(event.type),
   )
-  const llm = { ...agent.llm, ...overrides?.llm }
-  const window = windowOf(ctx, overrides?.model ?? agent.model ?? ctx.minds?.defaultModel, llm.contextTokens)
   const shown = eventMessage(event)
-  const room = planRoom(`"${agent.name}"`, history, window, {
+  const room = planRoom(`"${agent.name}"`, history, windowTokens, {
     instructions: estimateTokens([{ role: "system", content: system }]),
     event: sizeOf([shown]),
     tools: toolTokens,
-    answer: llm.maxTokens,
+    answer: answerTokens,
   })
   const shares = history?.shares ?? DEFAULT_SHARES
   const share = Math.floor(shares.turns * room.total)

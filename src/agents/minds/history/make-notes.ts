@@ -22,12 +22,12 @@ export async function makeNotes(agent: Instructed, prompt: Prompt, ctx: MindfulC
     record(ctx, SUMMARISED, forgotten)
     return
   }
-  ctx.onMemoryUpdate?.("started")
+  ctx.onMemoryUpdate("started")
   const summary = await notesOn(agent, prompt, evict, ctx)
   if (summary === undefined) return
   const noted: Summarised = { edition, turns, summary }
   record(ctx, SUMMARISED, noted)
-  ctx.onMemoryUpdate?.("completed")
+  ctx.onMemoryUpdate("completed")
 }
 
 /** @returns `undefined` when a model makes none */
@@ -46,7 +46,7 @@ async function notesOn(
     ctx.log.warn({ agent: agent.name, key: ctx.key }, "the model made no notes on earlier events; trying again later")
   } catch (thrown) {
     // the step's own work is done, and nothing that comes after depends on this
-    if (!/^(LLM|BUDGET)_/.test(errorCode(thrown))) throw thrown
+    if (!errorCode(thrown).startsWith("LLM_")) throw thrown
     const error = ensureError(thrown)
     ctx.log.warn({ agent: agent.name, key: ctx.key, error }, "cannot make notes on earlier events; trying again later")
   }
