@@ -11,7 +11,10 @@ const OUTPUT_TOKENS_DEFAULT = 4_096
 const NOT_SENT = new Set(["LLM_UNSUPPORTED", "LLM_OPTION", "LLM_GATEWAY"])
 /** What a socket says when it never got there. */
 const UNREACHED =
-  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_.*|CERT_.*)$/
+  "ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_[A-Z_]+|CERT_[A-Z_]+"
+const UNREACHED_CODE = new RegExp(`^(${UNREACHED})$`)
+/** Gateways keep no cause that may have a key in it; they begin the reason with the code. */
+const UNREACHED_MESSAGE = new RegExp(`^Cannot ask model "[^"]*": (${UNREACHED})\\b`)
 /** Statuses by which a provider says that it has not begun. */
 const REFUSED = new Set([503, 529])
 const CAUSES_MAX = 6
@@ -38,14 +41,14 @@ export function spentInVain(error: unknown): "nothing" | "unknown" {
     return (status >= 400 && status < 500 && status !== 408) || REFUSED.has(status) ? "nothing" : "unknown"
   if (NOT_SENT.has(error.code)) return "nothing"
   if (error.code === "LLM_BUSY" || error.code === "LLM_KEY") return "nothing"
-  return wasUnreached(error) ? "nothing" : "unknown"
+  return UNREACHED_MESSAGE.test(error.message) || wasUnreached(error) ? "nothing" : "unknown"
 }
 
 function wasUnreached(error: unknown): boolean {
   let at: unknown = error
   for (let depth = 0; depth < CAUSES_MAX && at instanceof Error; depth++) {
     const { code } = at as { code?: unknown }
-    if (typeof code === "string" && UNREACHED.test(code)) return true
+    if (typeof code === "string" && UNREACHED_CODE.test(code)) return true
     at = at.cause
   }
   return false

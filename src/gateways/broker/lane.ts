@@ -230,7 +230,7 @@ export class Lane {
     const { provider } = this.#options
     const nowMs = this.#ports.clock.now()
     if (deadlineMs <= nowMs) return deadlinePassed(provider)
-    const heldMs = this.#holdOff.untilMs - nowMs
+    const heldMs = Math.max(0, this.#holdOff.untilMs - nowMs)
     const closedForMs = this.#circuit.closedForMs
     if (closedForMs > 0 && closedForMs > heldMs + SAME_MS) {
       // How long a probe is out nobody knows; it may come back at any moment.

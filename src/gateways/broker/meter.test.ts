@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest"
 import { ask, failure } from "../../../test/support/llm/ask.js"
 import { answer, FakeGateway, fault, hang, type Reply } from "../../../test/support/llm/fake-gateway.js"
 import { ManualClock, settled } from "../../../test/support/llm/manual-clock.js"
-import { replyError } from "../errors.js"
+import { providerError, replyError } from "../errors.js"
 import type { Broker, Estimate, Meter } from "./broker.js"
 import { createBroker } from "./create-broker.js"
 
@@ -70,6 +70,17 @@ describe("what a request costs", () => {
   const refusedBy: [string, Reply][] = [
     ...[400, 401, 404, 429, 503].map((status): [string, Reply] => [`status ${status}`, fault(status)]),
     ["a refused connection", fault(undefined, { cause: Object.assign(new Error("no"), { code: "ECONNREFUSED" }) })],
+    [
+      "a refused connection that a gateway tells of",
+      ({ model }) => {
+        throw providerError({
+          provider: "fake",
+          model,
+          status: undefined,
+          message: "ECONNREFUSED: connect 127.0.0.1:1",
+        })
+      },
+    ],
     [
       "a name that is not found",
       fault(undefined, {

@@ -86,9 +86,9 @@ export function isRetryable(error: unknown): error is RetryableError {
   return isMurmurError(error) && error.name === "RetryableError"
 }
 
-/** When the provider wants to be asked again, if it has said so. */
+/** When the provider wants to be asked again, if it has said so. "At once" is no answer to that. */
 export function askedAfterMs(error: unknown): number | undefined {
   if (!isRetryable(error)) return undefined
   const { retryAfterMs } = error
-  return typeof retryAfterMs === "number" && retryAfterMs >= 0 ? retryAfterMs : undefined
+  return typeof retryAfterMs === "number" && retryAfterMs > 0 ? retryAfterMs : undefined
 }

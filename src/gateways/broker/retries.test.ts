@@ -113,6 +113,14 @@ describe("a provider that says when to come back", () => {
     await Promise.all(calls)
   })
 
+  test("has failed when it says to come back at once", async () => {
+    gateway.reply(fault(429, { retryAfterMs: 0 }))
+    const gone = failure(ask(brokerWith()))
+    await clock.pass(60_000)
+    expect((await gone).code).toBe("LLM_BUSY")
+    expect(gateway.requests).toHaveLength(4)
+  })
+
   test("is left after ten minutes in all", async () => {
     gateway.reply(fault(429, { retryAfterMs: 60_000 }))
     const gone = failure(ask(brokerWith()))
