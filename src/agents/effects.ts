@@ -104,7 +104,7 @@ export class Effects {
     call: string,
     input: unknown,
     make: (journal: Journal, call: Call) => Promise<T>,
-    at: Pick<Positions, "next"> = this.positions,
+    at = this.positions,
   ): Promise<T> {
     const position = at.next()
     this.#running += 1

@@ -64,6 +64,7 @@ async function begin(what: string, n = 0, answers: Answers = {}): Promise<Scene>
     log: { ...silentLog, info: (fields, message) => note("log", message, fields) } satisfies Log,
     record: (name, data) => note("record", name, data),
     emit: ({ type, data }) => note("emit", type, data),
+    reply: (output) => note("reply", output),
     hold: () => {
       note("hold")
       return () => note("release")
@@ -80,11 +81,21 @@ async function begin(what: string, n = 0, answers: Answers = {}): Promise<Scene>
   const after = new Promise<WorkerAfter>((resolve) => {
     tell = resolve
   })
-  const facts = { key: event.key, attempt: 2, now: 5, state: { seen: 3 }, previousAttempt: undefined }
+  const facts = {
+    key: event.key,
+    attempt: 2,
+    now: 5,
+    state: { seen: 3 },
+    previousAttempt: undefined,
+    mind: { windowTokens: 8_192 },
+    llm: NO_MODEL,
+  }
   const run = new HostedRun(worker, ctx, tell).handle(event, facts)
   run.catch(() => {})
   return { run, done, abort, after, said: worker.said }
 }
+
+const NO_MODEL = { model: undefined, options: {} }
 
 const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value))
 
@@ -204,7 +215,15 @@ test("what cannot be copied to a worker is an error that says so, and costs no w
     seq: 1,
   }
   const after: WorkerAfter[] = []
-  const facts = { key: "k", attempt: 1, now: 0, state: { open: () => {} }, previousAttempt: undefined }
+  const facts = {
+    key: "k",
+    attempt: 1,
+    now: 0,
+    state: { open: () => {} },
+    previousAttempt: undefined,
+    mind: { windowTokens: 8_192 },
+    llm: NO_MODEL,
+  }
   const run = new HostedRun(worker, ctx, (what) => after.push(what)).handle(event, facts)
   await expect(run).rejects.toMatchObject({ name: "TerminalError", code: "AGENT_ISOLATION" })
   expect(after).toEqual(["free"])

@@ -13,6 +13,9 @@ export type WorkerAfter = "free" | "spent"
 /** How long a handler may take to end once its step is over; then its worker is killed. */
 const ABORT_GRACE_MS = 250
 
+/** Calls before which a step may be suspended. */
+const WAITS: readonly Call["method"][] = ["sleep", "ask", "delegate", "gather"]
+
 let runs = 0
 
 /**
@@ -108,7 +111,7 @@ export class HostedRun {
 
   async #answer(call: number, what: Call): Promise<void> {
     let answer: Answer
-    if (what.method === "sleep" || what.method === "ask") this.#hold()
+    if (WAITS.includes(what.method)) this.#hold()
     try {
       answer = { ok: true, value: await this.ctx.call(what, (input) => this.#work(call, input)) }
     } catch (thrown) {
@@ -149,9 +152,10 @@ export class HostedRun {
   #reap(harvest: string): void {
     if (this.ctx.signal.aborted) return
     try {
-      const { drafts, entries } = JSON.parse(harvest) as Harvest
+      const { drafts, entries, replies } = JSON.parse(harvest) as Harvest
       for (const { name, data } of entries) this.ctx.record(name, data)
       for (const draft of drafts) this.ctx.emit(draft)
+      for (const reply of replies) this.ctx.reply(reply)
       this.#settle.resolve()
     } catch (thrown) {
       this.#settle.reject(ensureError(thrown))

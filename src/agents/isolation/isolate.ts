@@ -1,6 +1,8 @@
 import type { MurmurEvent } from "../../bus/event.js"
 import { MurmurError } from "../../errors.js"
 import type { AgentDefinition } from "../define-agent.js"
+import { llmDefaults } from "../llm/step-llm.js"
+import { deployedMind } from "../minds/mindful-context.js"
 import { type HoldableContext, hostContext } from "./host-context.js"
 import { HostedRun } from "./hosted-run.js"
 import { originOf } from "./origin.js"
@@ -57,8 +59,10 @@ export function isolate(agent: AgentDefinition): IsolatedHandler {
         key: ctx.key,
         attempt: ctx.attempt,
         now: ctx.now().getTime(),
-        state: agent.state === undefined ? undefined : ctx.state,
+        state: agent.state === undefined ? undefined : ctx.whole,
         previousAttempt: ctx.previousAttempt,
+        llm: llmDefaults(agent, ctx.core.ports.minds),
+        mind: deployedMind(agent, ctx.core.ports.minds),
       })
     },
     stop: () => pool.stop(),

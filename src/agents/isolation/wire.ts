@@ -1,5 +1,9 @@
 import type { EventDraft, MurmurEvent } from "../../bus/event.js"
+import type { BrokerEmbedRequest, BrokerRequest } from "../../gateways/broker/broker.js"
+import type { LlmPort } from "../../gateways/llm/port.js"
+import type { ToolCall } from "../../gateways/messages/message.js"
 import type { Log } from "../../telemetry/ports.js"
+import type { DeployedMind } from "../minds/mindful-context.js"
 import type { ToolWay } from "../tools/perform-tool.js"
 import type { EncodedError } from "./error-crossing.js"
 
@@ -25,8 +29,13 @@ export interface StepFacts {
   readonly attempt: number
   /** The time of the step, milliseconds since the epoch. */
   readonly now: number
+  /** With what the runtime keeps in it. */
   readonly state: unknown
   readonly previousAttempt: unknown
+  /** What it asks of a model when it says nothing else. */
+  readonly llm: LlmPort<never>["defaults"]
+  /** What its deployment makes of its mind. */
+  readonly mind: DeployedMind
 }
 
 /** How something went that one side did for the other. */
@@ -44,12 +53,39 @@ export type HostMessage =
   /** The step is over for the node: its time is up, it is suspended, or the node stops. */
   | { readonly kind: "abort"; readonly run: number; readonly error: EncodedError }
 
+/** Where a call stands among those of its step; numbered by the worker. */
+interface Position {
+  readonly position: number
+}
+
+/** The branch that is a call's own: it stands for several. */
+interface Path {
+  readonly path: string
+}
+
+interface Urgency {
+  readonly priority?: number | undefined
+  readonly deadlineMs?: number | undefined
+}
+
+interface Task {
+  readonly to: string
+  readonly input: unknown
+  readonly options: unknown
+}
+
 /** A call of the context that the node answers. */
 export type Call =
-  | { readonly method: "run"; readonly name: string }
-  | { readonly method: "sleep"; readonly ms: number }
-  | { readonly method: "ask"; readonly question: string; readonly options: unknown }
-  | { readonly method: "tool"; readonly name: string; readonly input: unknown }
+  | ({ readonly method: "run"; readonly name: string } & Position)
+  | ({ readonly method: "sleep"; readonly ms: number } & Position)
+  | ({ readonly method: "ask"; readonly question: string; readonly options: unknown } & Position)
+  | ({ readonly method: "tool"; readonly name: string; readonly input: unknown } & Position)
+  | ({ readonly method: "complete"; readonly request: BrokerRequest } & Urgency & Position)
+  | ({ readonly method: "embed"; readonly request: BrokerEmbedRequest } & Urgency & Position)
+  /** A tool call that a model asks for. */
+  | ({ readonly method: "model-tool"; readonly name: string; readonly call: ToolCall } & Path)
+  | ({ readonly method: "delegate" | "handoff" } & Task & Path)
+  | ({ readonly method: "gather"; readonly tasks: readonly unknown[]; readonly options: unknown } & Path)
 
 /** What the code of a tool is to do. */
 export interface ToolOrder {
@@ -67,6 +103,8 @@ export interface RecordedEntry {
 export interface Harvest {
   readonly drafts: readonly EventDraft[]
   readonly entries: readonly RecordedEntry[]
+  /** Replies to the task that the step handles. */
+  readonly replies: readonly unknown[]
 }
 
 /** What a worker tells its node about the step that it runs. */

@@ -1,7 +1,7 @@
 import { ensureError, errorCode, isMurmurError, TerminalError } from "../../errors.js"
 import type { ToolOutcome } from "../../gateways/llm/port.js"
 import type { ToolCall } from "../../gateways/messages/message.js"
-import type { Positions } from "../positions.js"
+import { Positions } from "../positions.js"
 import type { AttemptCore } from "../step-core.js"
 import type { Perform } from "../tools/perform-tool.js"
 import type { AnyTool } from "../tools/tool.js"
@@ -30,9 +30,13 @@ export interface ToldCall {
  */
 export async function callForModel(told: ToldCall): Promise<ToolOutcome> {
   const { core, tool, call, at } = told
-  const noted = { next: () => position }
-  const position = at.next()
-  const before = await core.effects.journaled(label(tool), null, async (journal) => journal.answerAt(position), noted)
+  const noted = Positions.always(at.next())
+  const before = await core.effects.journaled(
+    label(tool),
+    null,
+    async (journal, { position }) => journal.answerAt(position),
+    noted,
+  )
   if (before !== undefined) return { content: String(before), isError: true }
   const thrown = new Set<unknown>()
   try {

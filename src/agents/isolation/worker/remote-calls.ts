@@ -10,7 +10,7 @@ interface Pending {
 }
 
 /** Calls after which a step may be suspended: their promises then never settle. */
-const WAITS: readonly Call["method"][] = ["sleep", "ask"]
+const WAITS: readonly Call["method"][] = ["sleep", "ask", "delegate", "gather"]
 
 /** What the handler of one step has asked its node, and waits for. */
 export class RemoteCalls {

@@ -1,20 +1,22 @@
 import type { EventDraft, MurmurEvent } from "../../../bus/event.js"
-import { MurmurError, RetryableError } from "../../../errors.js"
+import { MurmurError } from "../../../errors.js"
+import type { Llm } from "../../../gateways/llm/llm.js"
 import type { Log } from "../../../telemetry/ports.js"
-import type { AskOptions } from "../../ask.js"
-import { systemClock } from "../../clock.js"
-import { EmitGate, type StepContext } from "../../context.js"
+import { Branch, type BranchContext } from "../../branch-context.js"
+import type { StepContext } from "../../context.js"
 import type { AgentDefinition } from "../../define-agent.js"
 import { drawsOf } from "../../draws.js"
 import type { PreviousAttempt } from "../../journal/attempts.js"
+import { ownState } from "../../minds/history/compose.js"
+import type { DeployedMind, MindfulContext } from "../../minds/mindful-context.js"
 import { plain } from "../../plain.js"
+import { Positions } from "../../positions.js"
 import { evolve } from "../../sessions/session.js"
-import { performTool } from "../../tools/perform-tool.js"
+import { type ModelTool, StepCalls } from "../../step-calls.js"
 import type { ToolFunctions } from "../../tools/tool.js"
-import { plainInput } from "../../tools/tool-data.js"
-import { toolFunctions } from "../../tools/tool-functions.js"
-import type { Harvest, RecordedEntry, StepFacts, ToolOrder } from "../wire.js"
+import type { Harvest, RecordedEntry, StepFacts } from "../wire.js"
 import type { RemoteCalls } from "./remote-calls.js"
+import { RemoteCore } from "./remote-core.js"
 
 /** What a context in a worker is made of. */
 export interface RemoteParts {
@@ -31,7 +33,7 @@ export interface RemoteParts {
  * and records is checked here, so that it learns of a mistake where it made it, and goes to the node in one piece when
  * the handler has returned: a handler that emits without end fills its own memory and not the node's.
  */
-export class RemoteContext implements StepContext {
+export class RemoteContext implements MindfulContext {
   readonly agent: string
   readonly key: string | undefined
   readonly attempt: number
@@ -39,11 +41,12 @@ export class RemoteContext implements StepContext {
   readonly signal: AbortSignal
   readonly log: Log
   readonly random: () => number
-  readonly tools: ToolFunctions
-  readonly #gate: EmitGate
+  readonly #core: RemoteCore
+  readonly #calls: StepCalls
+  readonly #positions = Positions.ofStep()
   readonly #drafts: EventDraft[] = []
   readonly #entries: RecordedEntry[] = []
-  #state: unknown
+  #whole: unknown
   #open = true
 
   constructor(private readonly parts: RemoteParts) {
@@ -55,68 +58,85 @@ export class RemoteContext implements StepContext {
     this.signal = parts.signal
     this.log = parts.log
     this.random = drawsOf(agent.name, event)
-    this.#gate = new EmitGate(agent.name, agent.emits)
-    this.#state = facts.state
-    this.tools = this.#toolFunctions()
+    this.#core = new RemoteCore({ ...parts, ctx: this, isOpen: () => this.#open })
+    this.#calls = new StepCalls(this.#core, this, this.#positions)
+    this.#whole = facts.state
   }
 
   get state(): unknown {
-    return this.#state
+    return this.parts.agent.history === undefined ? this.#whole : ownState(this.#whole)
   }
 
+  get whole(): unknown {
+    return this.#whole
+  }
+
+  get mind(): DeployedMind {
+    return this.parts.facts.mind
+  }
+
+  /** Not told: nobody sees into a worker. */
+  onMemoryUpdate(): void {}
+
   readonly emit = (draft: EventDraft): void => {
-    this.#mustBeOpen("emitted")
-    this.#gate.check(draft)
+    this.#core.mustBeOpen("emitted")
+    this.#core.checkDraft(draft)
     this.#drafts.push(plain(draft, `an event "${draft.type}"`) as EventDraft)
   }
 
   readonly record = (name: string, data: unknown): void => {
-    this.#mustBeOpen(`recorded "${name}"`)
+    this.#core.mustBeOpen("recorded", name)
     const { state } = this.parts.agent
     if (state === undefined) {
       throw new MurmurError(`Cannot record "${name}": agent "${this.agent}" has no "state"`, { code: "STATE_NONE" })
     }
     const entry = { name, data: plain(data, `the data of entry "${name}"`) }
-    this.#state = evolve(state, this.#state, entry, `agent "${this.agent}"`)
+    this.#whole = evolve(state, this.#whole, entry, `agent "${this.agent}"`)
     this.#entries.push(entry)
   }
 
-  readonly run = async <T>(name: string, work: () => Promise<T> | T): Promise<T> => {
-    this.#mustBeOpen(`ran "${name}"`)
-    const answer = async (): Promise<unknown> => plain(await work(), `the answer of "${name}"`)
-    return this.parts.calls.make({ method: "run", name }, answer) as Promise<T>
+  get run(): StepContext["run"] {
+    return this.#calls.run
   }
 
-  readonly sleep = async (ms: number): Promise<void> => {
-    this.#mustBeOpen("slept")
-    await this.parts.calls.make({ method: "sleep", ms })
+  get outcome(): StepContext["outcome"] {
+    return this.#calls.outcome
   }
 
-  readonly ask = async (question: string, options: AskOptions): Promise<string> => {
-    this.#mustBeOpen("asked")
-    const sent = typeof options === "object" ? plain(options, "the options of a question") : options
-    return String(await this.parts.calls.make({ method: "ask", question, options: sent }))
+  get sleep(): StepContext["sleep"] {
+    return this.#calls.sleep
   }
 
-  readonly delegate = (): Promise<never> => this.#notHere("delegate")
-  readonly gather = (): Promise<never> => this.#notHere("gather")
-  readonly handoff = (): Promise<never> => this.#notHere("handoff")
-  readonly reply = (): never => this.#missing("reply")
-
-  get llm(): never {
-    return this.#missing("llm")
+  get ask(): StepContext["ask"] {
+    return this.#calls.ask
   }
 
-  readonly branch = (): never => this.#missing("branch")
-
-  async #notHere(what: string): Promise<never> {
-    return this.#missing(what)
+  get delegate(): StepContext["delegate"] {
+    return this.#calls.delegate as StepContext["delegate"]
   }
 
-  #missing(what: string): never {
-    throw new MurmurError(`"${this.agent}" cannot use ctx.${what}: it runs with isolation "worker"`, {
-      code: "AGENT_ISOLATION",
-    })
+  get gather(): StepContext["gather"] {
+    return this.#calls.gather as StepContext["gather"]
+  }
+
+  get handoff(): StepContext["handoff"] {
+    return this.#calls.handoff
+  }
+
+  get reply(): StepContext["reply"] {
+    return this.#calls.reply
+  }
+
+  get tools(): ToolFunctions {
+    return this.#calls.tools
+  }
+
+  get llm(): Llm<ModelTool> {
+    return this.#calls.llm
+  }
+
+  readonly branch = (): BranchContext => {
+    return new Branch({ core: this.#core, parent: this, event: this.parts.event, at: this.#positions.branch() })
   }
 
   readonly now = (): Date => new Date(this.parts.facts.now)
@@ -124,23 +144,6 @@ export class RemoteContext implements StepContext {
   /** Nothing may be emitted any more. @returns what was */
   end(): Harvest {
     this.#open = false
-    return { drafts: this.#drafts, entries: this.#entries }
-  }
-
-  #toolFunctions(): ToolFunctions {
-    const { agent, key, attempt, signal, log } = this
-    return toolFunctions(agent, this.parts.agent.tools, async (tool, given, input) => {
-      this.#mustBeOpen(`called tool "${tool.name}"`)
-      const run = { tool, input, clock: systemClock, ctx: { agent, key, attempt, signal, log } }
-      return this.parts.calls.make({ method: "tool", name: tool.name, input: plainInput(tool, given) }, (order) => {
-        const { way, idempotencyKey } = order as ToolOrder
-        return performTool(run, way, idempotencyKey)
-      })
-    })
-  }
-
-  #mustBeOpen(what: string): void {
-    if (this.#open) return
-    throw new RetryableError(`"${this.agent}" ${what} after its step had ended`, { code: "STEP_ENDED" })
+    return { drafts: this.#drafts, entries: this.#entries, replies: this.#core.replies }
   }
 }
