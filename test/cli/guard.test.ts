@@ -96,8 +96,17 @@ test("What a number is not about stays where it is, and the command says so", as
 
 test("Limits are shown, hold on running nodes when they are changed, and a root goes on by the start of its id", async () => {
   const limits = async (...args: string[]) => jsonOf(await mesh.murmur("guard", "limits", "--json", ...args))
-  expect(await limits()).toEqual({ events: 1_000, steps: 1_000 })
-  expect(await limits("--events", "20")).toEqual({ events: 20, steps: 1_000 })
+  const none = {
+    agentDayTokens: null,
+    agentDayUsd: null,
+    dayTokens: null,
+    dayUsd: null,
+    monthTokens: null,
+    monthUsd: null,
+  }
+  const standard = { events: 1_000, steps: 1_000, tokens: 2_000_000, usd: 10, ...none, agents: {} }
+  expect(await limits()).toEqual(standard)
+  expect(await limits("--events", "20")).toEqual({ ...standard, events: 20 })
   const ask = async () => (await mesh.bus.publish(Fan({ n: 30 }), { producer: "test" })).id
   const root = await vi.waitFor(
     async () => {
@@ -110,7 +119,7 @@ test("Limits are shown, hold on running nodes when they are changed, and a root 
   expect(await stopped(root)).toMatchObject({ guards: [{ guard: "events", limit: 20, used: 30 }], path: ["fan"] })
   expect(jsonOf(await mesh.murmur("guard", "resume", root.slice(0, 34), "--json"))).toMatchObject({
     root,
-    granted: { events: 20, steps: 1_000 },
+    granted: { events: 20, steps: 1_000, tokens: 2_000_000, microusd: 10_000_000 },
     retried: [{ agent: "fan" }],
   })
   await vi.waitFor(async () => expect((await trees()).some((tree) => tree.root === root)).toBe(false), {
@@ -118,7 +127,7 @@ test("Limits are shown, hold on running nodes when they are changed, and a root 
     interval: 100,
   })
   const { stdout } = await mesh.murmur("guard", "limits", "--default")
-  expect(stdout).toBe("events\t1000\nsteps\t1000\n")
+  expect(stdout).toMatch(/^events\t1000\nsteps\t1000\ntokens\t2000000\nusd\t\$10\.00\nagent-day-tokens\tnone\n/)
 })
 
 test("A root that no guard has stopped is an error, and so is a number that grants nothing", async () => {

@@ -3,6 +3,7 @@ import { type AgentDefinition, defineAgent } from "../../../src/agents/define-ag
 import { tumbling } from "../../../src/agents/windows/operators.js"
 import { type Bus, openBus } from "../../../src/bus/bus.js"
 import { defineEvent } from "../../../src/bus/define-event.js"
+import type { ModelsDefinition } from "../../../src/gateways/define-models.js"
 import { MurmurNode } from "../../../src/node/node.js"
 import { noTelemetry } from "../../../src/telemetry/ports.js"
 import { startTestServer, type TestServer } from "../../support/nats-server.js"
@@ -57,10 +58,14 @@ const stream = defineAgent("stream", {
 
 export const AGENTS: readonly AgentDefinition[] = [counter, watcher, stream]
 
-export async function startMesh(agents: readonly AgentDefinition[] = AGENTS): Promise<TestMesh> {
+export async function startMesh(
+  agents: readonly AgentDefinition[] = AGENTS,
+  models?: ModelsDefinition,
+): Promise<TestMesh> {
   const server = await startTestServer()
   const bus = await openBus({ url: server.url, name: "test" })
-  const node = await MurmurNode.start({ bus, telemetry: noTelemetry, agents, sources: [], id: "node-1" })
+  const hosted = { agents, sources: [], ...(models !== undefined && { models }) }
+  const node = await MurmurNode.start({ bus, telemetry: noTelemetry, ...hosted, id: "node-1" })
   return {
     server,
     bus,
