@@ -12,6 +12,7 @@ export interface GuardOptions {
 
 const IDLE_MS = 30_000
 const REPLY_BYTES_MAX = 16 * 2 ** 20
+const UTF8 = new TextDecoder()
 
 type Guard = Required<GuardOptions>
 
@@ -37,7 +38,7 @@ export function guardedFetch({ provider, idleMs = IDLE_MS, replyBytesMax = REPLY
 function guarded(response: Response, body: ReadableStream<Uint8Array>, guard: Guard): Response {
   let streamed: ReadableStream<Uint8Array> | undefined
   const read = (): Promise<Uint8Array> => readWhole((streamed ?? body).getReader(), guard)
-  const text = async (): Promise<string> => new TextDecoder().decode(await read())
+  const text = async (): Promise<string> => UTF8.decode(await read())
   return Object.defineProperties(response, {
     body: {
       get() {

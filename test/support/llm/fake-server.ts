@@ -28,7 +28,10 @@ export class FakeServer {
   }
 
   static async start(protocol: Protocol, { port = 0 }: { readonly port?: number } = {}): Promise<FakeServer> {
-    const server = createServer({ keepAliveTimeout: 5_000 })
+    const server = createServer({
+      // A connection that is closed for idling in the moment of its next request would be a fault that nobody asked for.
+      keepAliveTimeout: 600_000,
+    })
     server.listen(port, "127.0.0.1")
     await once(server, "listening")
     return new FakeServer(server, protocol)
