@@ -9,5 +9,5 @@ describeGateway(
     const server = await startAnthropicServer()
     return { gateway: anthropic({ baseURL: server.url, apiKey: CANARY_KEY, ...options }), server }
   },
-  { can: { embed: false, pull: false, seed: false } },
+  { can: { embed: false, pull: false, seed: false, temperature: false } },
 )

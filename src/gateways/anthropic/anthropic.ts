@@ -62,9 +62,9 @@ export function anthropicWith(options: AnthropicOptions, load?: LoadSdk<Sdk>): G
 
   function complete(request: CompletionRequest | ObjectRequest, call: GatewayCall): Promise<Completion> {
     return ask(request.model, call, async ({ client }, signal) => {
-      const { params, answerTool } = toParams(request, await loadImages(request.messages))
+      const { params, headers, answerTool } = toParams(request, await loadImages(request.messages))
       // Not by `messages.create`, which writes to the console about models that are about to go.
-      const reply: unknown = await client.post(MESSAGES, { body: params, signal })
+      const reply: unknown = await client.post(MESSAGES, { body: params, headers, signal })
       return toCompletion(readReply(Reply, reply), request, answerTool)
     })
   }
@@ -75,9 +75,9 @@ export function anthropicWith(options: AnthropicOptions, load?: LoadSdk<Sdk>): G
     let connected: AnthropicClient | undefined
     try {
       connected = await connect()
-      const { params } = toParams(request, await loadImages(request.messages))
+      const { params, headers } = toParams(request, await loadImages(request.messages))
       const gathered = new Gathered()
-      const sent = { body: { ...params, stream: true }, stream: true, signal: asked.signal }
+      const sent = { body: { ...params, stream: true }, stream: true, headers, signal: asked.signal }
       const events = await connected.client.post<AsyncIterable<unknown>>(MESSAGES, sent)
       for await (const event of events) yield* gathered.add(event)
       // The SDK ends a stream that was aborted as if it were whole.

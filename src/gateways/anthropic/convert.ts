@@ -5,7 +5,15 @@ import type {
   Tool,
 } from "@anthropic-ai/sdk/resources/messages"
 import { z } from "zod"
-import type { Completion, CompletionRequest, FinishReason, JsonSchema, ObjectRequest, Usage } from "../completion.js"
+import type {
+  Completion,
+  CompletionOptions,
+  CompletionRequest,
+  FinishReason,
+  JsonSchema,
+  ObjectRequest,
+  Usage,
+} from "../completion.js"
 import { estimatedUsage } from "../http/estimated-usage.js"
 import { toolCallOf } from "../http/tool-arguments.js"
 import type { LoadedImages } from "../messages/load-image.js"
@@ -13,12 +21,13 @@ import type { AssistantMessage, Message, ToolMessage, UserMessage } from "../mes
 import { generationOf, toThinking } from "./generation.js"
 import { outputSchema } from "./output-schema.js"
 
-/** What Anthropic is asked. The SDK does not know `temperature` any more; models before 4.7 do. */
+/** What Anthropic is asked. The SDK does not know `temperature` any more. */
 export type Params = MessageCreateParamsNonStreaming & { readonly temperature?: number }
 
 /** What Anthropic is asked, and under which tool's name the answer comes where it is made to be one tool's arguments. */
 export interface Asking {
   readonly params: Params
+  readonly headers: Readonly<Record<string, string>>
   readonly answerTool?: AnswerTool
 }
 
@@ -31,7 +40,8 @@ interface AnswerTool {
 /** Makes a request of ours one of Anthropic's. @throws TerminalError `LLM_OPTION` */
 export function toParams(request: CompletionRequest | ObjectRequest, images: LoadedImages): Asking {
   const { model, messages, tools = [], toolChoice, options } = request
-  const { temperature, stop } = options
+  const { stop } = options
+  const { temperature, headers } = toTemperature(model, options)
   const system = messages.flatMap((message) => (message.role === "system" ? [message.content] : [])).join("\n\n")
   const params: Params = {
     model,
@@ -43,7 +53,16 @@ export function toParams(request: CompletionRequest | ObjectRequest, images: Loa
     ...(tools.length > 0 && { tools: tools.map(toTool) }),
     ...(tools.length > 0 && toolChoice !== undefined && { tool_choice: { type: CHOICES[toolChoice] } }),
   }
-  return "schema" in request ? asObject(request, params) : { params }
+  return { headers, ...("schema" in request ? asObject(request, params) : { params }) }
+}
+
+/** The version of the API, the one before that of the SDK, that takes a temperature. */
+const OLDER_VERSION = { "anthropic-version": "2023-06-01" }
+
+/** Newer models refuse any temperature: for them it is left out, as a seed is for all. */
+function toTemperature(model: string, { temperature }: CompletionOptions) {
+  if (temperature === undefined || !generationOf(model).temperature) return { headers: {} }
+  return { temperature, headers: OLDER_VERSION }
 }
 
 const CHOICES = { auto: "auto", none: "none", required: "any" } as const
@@ -52,7 +71,10 @@ const CHOICES = { auto: "auto", none: "none", required: "any" } as const
  * Holds the answer to a schema by Anthropic's own format where model and schema allow it. Else the answer is asked for as
  * the arguments of a tool that the model has to call, unless it calls one of the others.
  */
-function asObject({ schema, schemaName, tools = [], toolChoice }: ObjectRequest, params: Params): Asking {
+function asObject(
+  { schema, schemaName, tools = [], toolChoice }: ObjectRequest,
+  params: Params,
+): Omit<Asking, "headers"> {
   const { output_config, thinking, ...rest } = params
   const format = generationOf(params.model).outputFormat ? outputSchema(schema) : undefined
   if (format !== undefined) {

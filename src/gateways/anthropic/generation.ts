@@ -9,6 +9,8 @@ export interface Generation {
   readonly thinking: "budget" | "effort"
   /** Whether its answer can be held to a schema (from 4.5). */
   readonly outputFormat: boolean
+  /** Whether it can be told how freely to choose its words (until 4.6), by the older version of the API. */
+  readonly temperature: boolean
 }
 
 const VERSION = /claude-(?:[a-z]+-)?(\d+)(?:-(\d{1,2})(?!\d))?/
@@ -17,7 +19,11 @@ const VERSION = /claude-(?:[a-z]+-)?(\d+)(?:-(\d{1,2})(?!\d))?/
 export function generationOf(model: string): Generation {
   const [, major, minor = "0"] = VERSION.exec(model) ?? []
   const version = major === undefined ? Number.POSITIVE_INFINITY : Number(major) * 100 + Number(minor)
-  return { thinking: version < 406 ? "budget" : "effort", outputFormat: version >= 405 }
+  return {
+    thinking: version < 406 ? "budget" : "effort",
+    outputFormat: version >= 405,
+    temperature: version < 407,
+  }
 }
 
 type Thinking = Pick<MessageCreateParamsNonStreaming, "max_tokens" | "thinking" | "output_config">

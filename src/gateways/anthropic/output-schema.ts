@@ -21,13 +21,30 @@ class Unfit extends Error {}
  * something out that the answer needs: objects with any keys, tuples, schemas that contain themselves, no object at all.
  */
 export function outputSchema(schema: JsonSchema): JsonSchema | undefined {
-  if (schema.type !== "object") return undefined
+  if (schema.type !== "object" || containsItself(schema)) return undefined
   try {
     return accepted(schema, 0)
   } catch (error) {
     if (error instanceof Unfit) return undefined
     throw error
   }
+}
+
+/** Whether following a definition's references can lead back to it, or any leads to the whole. */
+function containsItself({ $defs, ...root }: JsonSchema): boolean {
+  const definitions = isRecord($defs) ? $defs : {}
+  const leadsBack = (value: unknown, path: readonly string[]): boolean =>
+    refsIn(value).some((ref) => {
+      const name = /^#\/\$defs\/(.+)$/.exec(ref)?.[1]
+      return name === undefined || path.includes(name) || leadsBack(definitions[name], [...path, name])
+    })
+  return leadsBack(root, [])
+}
+
+function refsIn(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(refsIn)
+  if (!isRecord(value)) return []
+  return Object.entries(value).flatMap(([key, each]) => (key === "$ref" ? [String(each)] : refsIn(each)))
 }
 
 function accepted(schema: unknown, depth: number): JsonSchema {
@@ -43,10 +60,7 @@ function accepted(schema: unknown, depth: number): JsonSchema {
 }
 
 function acceptedKeyword(keyword: string, value: unknown, depth: number): readonly [string, unknown] {
-  if (KEPT.has(keyword)) {
-    if (value === "#") throw new Unfit()
-    return [keyword, value]
-  }
+  if (KEPT.has(keyword)) return [keyword, value]
   if (keyword === "format") return [keyword, FORMATS.has(String(value)) ? value : undefined]
   if (keyword === "additionalProperties") return [keyword, undefined]
   if (keyword === "items") return [keyword, accepted(value, depth)]
