@@ -23,7 +23,7 @@ export class Untold {
     private readonly windowMs: number,
   ) {}
 
-  /** When it must be told; `Infinity` when there is nothing, or nothing that needs a write of its own. */
+  /** When it must be told; `Infinity` when there is nothing. */
   get dueAt(): number {
     return this.#hold || this.#answered ? Number.NEGATIVE_INFINITY : this.#correctAt
   }
@@ -58,12 +58,18 @@ export class Untold {
     if (tokens === grant.tokens) return
     if (tokens > grant.tokens) this.#extraTokens += tokens - grant.tokens
     else this.#refund(grant, { requests: 0, tokens: grant.tokens - tokens })
-    this.#correctAt = Math.min(this.#correctAt, this.clock.steady() + CORRECT_AFTER_MS)
+    this.#correctSoon()
   }
 
-  /** Grants that nobody will use. They go with the next write: it is only for that they are wanted back. */
+  /** Grants that nobody will use. */
   unused({ grant, count }: Grants): void {
-    if (count > 0) this.#refund(grant, { requests: count, tokens: count * grant.tokens })
+    if (count === 0) return
+    this.#refund(grant, { requests: count, tokens: count * grant.tokens })
+    this.#correctSoon()
+  }
+
+  #correctSoon(): void {
+    this.#correctAt = Math.min(this.#correctAt, this.clock.steady() + CORRECT_AFTER_MS)
   }
 
   /** What is not given back goes on counting, which is safe. */

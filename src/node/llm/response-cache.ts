@@ -43,6 +43,7 @@ export class KvResponseCache implements ResponseCache {
     private readonly bus: BusCore,
     options: KvResponseCacheOptions = {},
   ) {
+    checkKnown(options)
     this.#bytesMax = checkCount("bytesMax", options.bytesMax ?? BYTES_MAX)
     this.#waitMsMax = checkCount("waitMsMax", options.waitMsMax ?? WAIT_MS_MAX)
     this.#log = options.log ?? silentLog
@@ -105,6 +106,16 @@ export class KvResponseCache implements ResponseCache {
 
 const keyOf = (key: string): string =>
   PLAIN_KEY.test(key) ? key : createHash("sha256").update(key).digest("base64url")
+
+const KNOWN = ["bytesMax", "waitMsMax", "log"]
+
+function checkKnown(options: object): void {
+  const unknown = Object.keys(options).find((name) => !KNOWN.includes(name))
+  if (unknown === undefined) return
+  throw new MurmurError(`Cannot make a cache of answers: unknown option "${unknown}" (known: ${KNOWN.join(", ")})`, {
+    code: "LLM_OPTION",
+  })
+}
 
 function checkCount(name: string, value: number): number {
   if (Number.isInteger(value) && value >= 1) return value
