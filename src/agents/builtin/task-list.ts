@@ -11,6 +11,11 @@ import { type BuiltinOptions, checkCount, checkKnown, common } from "./options.j
 export interface TaskListOptions extends BuiltinOptions {
   /** How many tasks a list may have. Default 100. */
   readonly tasksMax?: number
+  /**
+   * Whether outsiders may have had tasks written into it, by events of theirs or by what the agent has read. Default true:
+   * what was planted in one step is not obeyed in another. False for agents that hear and read only their own.
+   */
+  readonly untrusted?: boolean
 }
 
 const Status = z.enum(["open", "doing", "done", "dropped"])
@@ -55,7 +60,7 @@ const CONFLICTS_MAX = 20
  * @throws MurmurError `TOOL_OPTION`
  */
 export function taskList(options: TaskListOptions = {}): Tool<string, z.input<typeof Input>, { tasks: Task[] }> {
-  checkKnown("taskList", options, ["tasksMax"])
+  checkKnown("taskList", options, ["tasksMax", "untrusted"])
   const { name = "taskList" } = options
   const tasksMax = checkCount(name, "tasksMax", options.tasksMax ?? 100, 1, 1_000)
   const tool = defineTool({
@@ -65,6 +70,7 @@ export function taskList(options: TaskListOptions = {}): Tool<string, z.input<ty
       "Keeps your list of tasks. Without arguments it shows the list; it always returns the whole list",
     input: Input,
     effect: "idempotent",
+    untrusted: options.untrusted ?? true,
     ...common(options),
     run: async (input, ctx): Promise<{ tasks: Task[] }> => {
       const { memos } = nodeServices(name, ctx)

@@ -1,0 +1,7 @@
+export { type GetArtifactOptions, getArtifact, putArtifact } from "./artifact-tools.js"
+export { type HttpFetchOptions, httpFetch } from "./http-fetch.js"
+export { type ReadFileOptions, readFile } from "./read-file.js"
+export { type ResolveDateOptions, resolveDate } from "./resolve-date.js"
+export { type ShellOptions, shell } from "./shell.js"
+export { type TaskListOptions, taskList } from "./task-list.js"
+export { type WriteFileOptions, writeFile } from "./write-file.js"
