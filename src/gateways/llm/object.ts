@@ -23,7 +23,7 @@ export function wanted<T>(schema: z.ZodType<T>, who: string): WantedObject<T> {
     })
   }
   const json = jsonSchemaOf(schema)
-  if (json["type"] === "object") return { schema: json, parse: (text) => schema.parse(jsonIn(text)) }
+  if (json.type === "object") return { schema: json, parse: (text) => schema.parse(jsonIn(text)) }
   const wrapped = z.object({ value: schema })
   return { schema: jsonSchemaOf(wrapped), parse: (text) => wrapped.parse(jsonIn(text)).value }
 }

@@ -1,0 +1,6 @@
+export { type Cases, choose } from "./choose.js"
+export { type MapReduce, mapReduce } from "./map-reduce.js"
+export { type BranchWork, type ParallelOptions, parallel } from "./parallel.js"
+export { type RetryWorkOptions, retry } from "./retry.js"
+export { type Stage, sequence } from "./sequence.js"
+export { type Template, template } from "./template.js"
