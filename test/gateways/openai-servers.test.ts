@@ -70,6 +70,22 @@ describe("how a server is reached", () => {
     expect(made({ idleTimeoutMs: 0 })).toThrow(/idleTimeoutMs/)
   })
 
+  test("takes no key that no header can hold, and does not repeat it", async () => {
+    const made = (): unknown => openai({ apiKey: "sk-some\nkey" })
+    expect(made).toThrow(expect.objectContaining({ code: "LLM_OPTION" }))
+    expect(made).not.toThrow(/sk-some/)
+    vi.stubEnv("OPENAI_API_KEY", "sk-some\nkey")
+    expect(() => openai()).toThrow(/OPENAI_API_KEY/)
+    await complete(open({ apiKey: "sk-from-a-file\n" }))
+    expect(server.calls[0]?.headers.authorization).toBe("Bearer sk-from-a-file")
+  })
+
+  test("calls an answer that did not begin in time a timeout", async () => {
+    const cause = Object.assign(new Error("Headers Timeout Error"), { code: "UND_ERR_HEADERS_TIMEOUT" })
+    vi.spyOn(globalThis, "fetch").mockRejectedValue(new TypeError("fetch failed", { cause }))
+    expect(await thrown(complete(open()))).toMatchObject({ code: "LLM_TIMEOUT" })
+  })
+
   test("is another account with another key, or at another address", () => {
     expect(open().account).toBe(open().account)
     expect(open().account).not.toBe(open({ apiKey: "sk-other-key" }).account)
@@ -153,6 +169,18 @@ describe("what differs between servers", () => {
       finishReason: "filtered",
       message: { content: "I cannot help." },
     })
+  })
+
+  test("joins the parts that some servers send in place of text", async () => {
+    const content = [
+      { type: "text", text: "Good " },
+      { type: "text", text: "morning" },
+    ]
+    const message = { role: "assistant", content }
+    server.reply({ raw: { pieces: [JSON.stringify({ choices: [{ message, finish_reason: "stop" }] })] } })
+    expect((await complete(open())).message.content).toBe("Good morning")
+    server.reply(event(delta({ content }), delta({}, "stop")))
+    expect((await stream(open())).completion.message.content).toBe("Good morning")
   })
 
   test("puts tool calls together that come whole, without index or id, and says that they are calls", async () => {

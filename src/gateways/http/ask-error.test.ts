@@ -27,6 +27,12 @@ test("an answer that did not begin in time is a timeout", () => {
   expect(askError(thrown, asked)).toMatchObject({ code: "LLM_TIMEOUT" })
 })
 
+test("a mistake in a program is no provider that is not there", () => {
+  for (const code of ["ERR_INVALID_ARG_TYPE", "ERR_MODULE_NOT_FOUND"]) {
+    expect(askError(failed(code), asked)).toMatchObject({ code: "LLM_REPLY" })
+  }
+})
+
 test("looks into the addresses that were tried one after the other", () => {
   const thrown = new TypeError("fetch failed", { cause: new AggregateError([failed("ECONNREFUSED")], "") })
   expect(askError(thrown, asked)).toMatchObject({ code: "LLM_UNAVAILABLE" })

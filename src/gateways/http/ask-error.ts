@@ -20,7 +20,9 @@ export interface Refusal {
 }
 
 const LATE = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"])
-const NETWORK = /^(E[A-Z0-9_]+|UND_ERR_\w+|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT\w*|UNABLE_TO_\w+)$/
+/** Of the system, of undici and of TLS; not `ERR_...`, which is what Node calls a mistake in a program. */
+const NETWORK =
+  /^(E(?!RR_)[A-Z0-9_]+|ERR_(TLS|SSL)\w*|UND_ERR_(?!INVALID_ARG)\w+|CERT_\w+|\w*SELF_SIGNED_CERT\w*|UNABLE_TO_\w+)$/
 
 /**
  * The one funnel from whatever asking a provider has thrown to the error that a gateway throws: the caller's reason once
@@ -51,13 +53,23 @@ export function askError(
 }
 
 function networkError(chain: readonly unknown[], { provider, model, hide }: Asked): Error | undefined {
+  if (chain.some(isVendorsTimeout)) return timeoutError("no headers came", provider, model)
   const failed = chain.findLast((error) => NETWORK.test(codeOf(error)))
   const fetching = chain.some((error) => error instanceof TypeError && /fetch failed|terminated/.test(error.message))
   if (failed === undefined && !fetching) return undefined
   const code = codeOf(failed)
   const message = hide([code, ensureError(failed ?? chain.at(-1)).message].filter(Boolean).join(": "))
   if (!LATE.has(code)) return providerError({ provider, model, status: undefined, message })
-  return new RetryableError(`Cannot ask model "${provider}/${model}": no answer in time (${message})`, {
+  return timeoutError(message, provider, model)
+}
+
+/** The SDKs of OpenAI and Anthropic drop what undici has thrown when it speaks of a timeout. */
+function isVendorsTimeout(error: unknown): boolean {
+  return error instanceof Error && error.constructor.name === "APIConnectionTimeoutError"
+}
+
+function timeoutError(why: string, provider: string, model: string): RetryableError {
+  return new RetryableError(`Cannot ask model "${provider}/${model}": no answer in time (${why})`, {
     code: "LLM_TIMEOUT",
     details: { provider, model },
   })

@@ -19,6 +19,18 @@ export function checkOptions<T>(gateway: string, schema: z.ZodType<T>, options: 
 /** The first part of model names: `openai` in `openai/gpt-5-mini`. */
 export const ProviderName = z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/)
 
+/** A key: what else stands in the file or variable that it comes from (a line's end) is cut off. */
+export const ApiKey = z
+  .string()
+  .trim()
+  .regex(/^[\x21-\x7e]+$/, "wanted: a key of visible ASCII characters")
+
+/** Headers that can be sent. */
+export const HeaderValues = z.record(
+  z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, "wanted: the name of a header"),
+  z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, "wanted: text that a header can hold"),
+)
+
 /** A server's address. */
 export const BaseUrl = z.url({ protocol: /^https?$/ })
 

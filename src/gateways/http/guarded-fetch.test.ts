@@ -104,6 +104,8 @@ test("an answer without a body, an answer in JSON and one in bytes are read like
   answer = (response) => response.end('{"a":1}')
   expect(await (await fetch(url)).json()).toEqual({ a: 1 })
   expect(Buffer.from(await (await fetch(url)).arrayBuffer()).toString()).toBe('{"a":1}')
+  answer = trickle
+  expect(Buffer.from(await (await fetch(url)).arrayBuffer()).toString()).toBe("1".repeat(10))
 })
 
 test("a stream that is left breaks the connection off", async () => {

@@ -46,7 +46,7 @@ function guarded(response: Response, body: ReadableStream<Uint8Array>, guard: Gu
         return streamed
       },
     },
-    arrayBuffer: { value: async () => (await read()).slice().buffer },
+    arrayBuffer: { value: async () => new Uint8Array(await read()).buffer },
     text: { value: text },
     json: { value: async () => JSON.parse(await text()) },
   })

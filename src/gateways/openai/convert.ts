@@ -92,7 +92,7 @@ function toFormat({ schemaName, schema: given }: ObjectRequest): OpenAI.Response
 export interface RawAnswer {
   readonly id?: string | undefined
   readonly model?: string | undefined
-  readonly content?: string | null | undefined
+  readonly content: string
   readonly refusal?: string | null | undefined
   readonly reasoning?: string | undefined
   readonly toolCalls: readonly RawToolCall[]
@@ -114,6 +114,13 @@ export function reasoningOf(message: object): string | undefined {
   return [reasoning_content, reasoning].find((text): text is string => typeof text === "string" && text !== "")
 }
 
+/** Of an answer or a piece of one: text, which some servers (Mistral) send in parts. */
+export function contentOf(content: unknown): string {
+  if (typeof content === "string") return content
+  if (!Array.isArray(content)) return ""
+  return content.map((part: { text?: unknown } | null) => (typeof part?.text === "string" ? part.text : "")).join("")
+}
+
 /** Reads an answer that came in one piece; `undefined` when it is none. */
 export function readAnswer(answer: unknown): RawAnswer | undefined {
   const { choices, id, model, usage } = (
@@ -123,7 +130,8 @@ export function readAnswer(answer: unknown): RawAnswer | undefined {
   if (typeof choice?.message !== "object" || choice.message === null) return undefined
   const { content, refusal, tool_calls: calls } = choice.message
   return {
-    ...{ id, model, usage, content, refusal },
+    ...{ id, model, usage, refusal },
+    content: contentOf(content),
     finishReason: choice.finish_reason,
     reasoning: reasoningOf(choice.message),
     toolCalls: (calls ?? []).flatMap((call, index) => (call.type === "custom" ? [] : [readToolCall(call, index)])),

@@ -1,6 +1,6 @@
 import type OpenAI from "openai"
 import type { StreamPart } from "../completion.js"
-import { type RawAnswer, type RawToolCall, reasoningOf } from "./convert.js"
+import { contentOf, type RawAnswer, type RawToolCall, reasoningOf } from "./convert.js"
 
 type Piece = Extract<StreamPart, { readonly type: "text" | "reasoning" }>
 type ToolDelta = OpenAI.ChatCompletionChunk.Choice.Delta.ToolCall
@@ -48,9 +48,10 @@ export class Gathered {
       this.#reasoning += reasoning
       pieces.push({ type: "reasoning", text: reasoning })
     }
-    if (delta.content) {
-      this.#content += delta.content
-      pieces.push({ type: "text", text: delta.content })
+    const text = contentOf(delta.content)
+    if (text !== "") {
+      this.#content += text
+      pieces.push({ type: "text", text })
     }
     if (delta.refusal) this.#refusal += delta.refusal
     return pieces

@@ -99,7 +99,7 @@ export function openai(options: OpenAiOptions = {}): Gateway {
         return read
       }),
     models: (call): Promise<readonly OfferedModel[]> =>
-      ask("models", call, async (sdk, signal) => readModels((await sdk.models.list({ signal })).data)),
+      ask("*", call, async (sdk, signal) => readModels((await sdk.models.list({ signal })).data)),
   }
 }
 
