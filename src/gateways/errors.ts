@@ -5,7 +5,8 @@ import { isMurmurError, type MurmurError, RetryableError, TerminalError } from "
  *
  * retryable: `LLM_BUSY` (429), `LLM_UNAVAILABLE` (5xx, connection refused or reset), `LLM_TIMEOUT` (no answer in time),
  * `LLM_IDLE` (an answer that stopped coming), `LLM_REPLY` (an answer that cannot be read), `LLM_CIRCUIT_OPEN` (the provider
- * failed again and again; nobody asks it for a while);
+ * failed again and again; nobody asks it for a while), `LLM_QUEUE_FULL` (too many calls wait for it), `LLM_CLOSED` (the
+ * broker is closed);
  *
  * terminal: `LLM_KEY` (401, 402, 403), `LLM_MODEL` (404), `LLM_REQUEST` (400, 422), `LLM_CONTEXT` (more than the model's window),
  * `LLM_FILTERED` (held back by the provider), `LLM_IMAGE` (one that cannot be sent), `LLM_REPLY_TOO_LARGE`,

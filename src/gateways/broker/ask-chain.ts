@@ -55,8 +55,8 @@ async function askOne<T>(
   if (provider === undefined) throw noGateway(model, [...asked.providers.keys()])
   const unfit = work.unfit(model, others)
   if (unfit !== undefined) throw unfit
-  const { cache, cacheMs } = asked.settings
-  const place = cachePlace(cache, cacheMs, model.name, work)
+  const { cache, cacheMs, clock } = asked.settings
+  const place = cachePlace(cache, cacheMs, model.name, work, clock)
   const kept = await place?.get()
   if (kept !== undefined) {
     return { answer: kept, answeredBy: model.name, costMicroUsd: 0, cached: true, firstPartMs: undefined }

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest"
 import { type AskMore, ask, failure } from "../../../test/support/llm/ask.js"
 import { answer, FakeGateway, fault } from "../../../test/support/llm/fake-gateway.js"
-import { settled } from "../../../test/support/llm/manual-clock.js"
+import { ManualClock, settled } from "../../../test/support/llm/manual-clock.js"
 import type { StreamPart } from "../completion.js"
 import { image, system, user } from "../messages/constructors.js"
 import type { Broker, Meter } from "./broker.js"
@@ -125,6 +125,15 @@ test("a cache that fails, or has something else, is as good as none", async () =
   })
   expect((await ask(broker)).cached).toBe(false)
   await settled()
+})
+
+test("a cache that does not answer is waited for no longer than a second", async () => {
+  const clock = new ManualClock()
+  const hanging: ResponseCache = { get: () => new Promise(() => {}), put: async () => {} }
+  broker = createBroker({ gateways: [gateway], cache: hanging, cacheMs: 1_000, clock })
+  const asked = ask(broker)
+  await clock.pass(1_000)
+  expect((await asked).cached).toBe(false)
 })
 
 test("whoever follows an answer is told of one from the cache too", async () => {

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto"
+import type { BrokerClock } from "./clock.js"
 import type { ResponseCache } from "./ports.js"
+import { withinMs } from "./waits.js"
 import type { Work } from "./work.js"
 
 /** The place of one answer in the cache. */
@@ -7,6 +9,9 @@ export interface CachePlace<T> {
   get(): Promise<T | undefined>
   put(answer: T): void
 }
+
+/** Looking is not to take longer than this, in milliseconds: a model can be asked instead. */
+const WAIT_MS = 1_000
 
 /** Version of what keys and answers mean; another one finds nothing of the others. */
 const FORMAT = 1
@@ -21,6 +26,7 @@ export function cachePlace<T>(
   defaultMs: number,
   model: string,
   work: Work<T>,
+  clock: BrokerClock,
 ): CachePlace<T> | undefined {
   const keepMs = work.cacheMs ?? defaultMs
   if (cache === undefined || keepMs <= 0) return undefined
@@ -31,7 +37,7 @@ export function cachePlace<T>(
     .digest("hex")
   return {
     get: async () => {
-      const kept = await cache.get(key).catch(() => undefined)
+      const kept = await withinMs(cache.get(key), WAIT_MS, clock)
       return kept === undefined ? undefined : work.restore(kept)
     },
     put: (answer) => {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest"
 import { ask, failure } from "../../../test/support/llm/ask.js"
 import { answer, FakeGateway, fault, hang } from "../../../test/support/llm/fake-gateway.js"
 import { ManualClock, settled } from "../../../test/support/llm/manual-clock.js"
-import { TerminalError } from "../../errors.js"
+import { RetryableError, TerminalError } from "../../errors.js"
 import { image, user } from "../messages/constructors.js"
 import type { Broker } from "./broker.js"
 import { createBroker } from "./create-broker.js"
@@ -211,6 +211,32 @@ describe("a provider that fails again and again", () => {
     caller.abort(new Error("gone"))
     await gone
     expect((await next).message.content).toBe("back")
+  })
+
+  test("is back with the first piece of a streamed answer, however long the rest takes", async () => {
+    const broker = await broken()
+    one.stream = async function* () {
+      yield { type: "text", text: "I am" } as const
+      await new Promise(() => {})
+    }
+    await clock.pass(30_000)
+    const gone = failure(ask(broker, "", { models: ["one/m"], call: { onPart: () => {} } }))
+    await settled()
+    expect(broker.status()[0]?.circuit).toBe("closed")
+    await broker.close()
+    await gone
+  })
+
+  test("is left alone as well when each of its answers begins and breaks off", async () => {
+    one.stream = async function* () {
+      yield { type: "text", text: "I am" } as const
+      throw new RetryableError("broke off", { code: "LLM_REPLY" })
+    }
+    const broker = brokerWith({ retry: { tries: 5 } })
+    const gone = failure(ask(broker, "", { models: ["one/m"], call: { onPart: () => {} } }))
+    await clock.pass(0)
+    expect((await gone).code).toBe("LLM_REPLY")
+    expect(broker.status()[0]).toMatchObject({ circuit: "open", failures: 5 })
   })
 
   test("is told of in the log when it is left alone, tried and back", async () => {

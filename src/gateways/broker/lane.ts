@@ -1,7 +1,7 @@
 import { ensureError } from "../../errors.js"
 import { Circuit, type CircuitOptions, type CircuitState, type Health } from "./circuit.js"
 import type { BrokerClock } from "./clock.js"
-import { HoldOff, type Wave } from "./hold-off.js"
+import { HoldOff, type Trial } from "./hold-off.js"
 import type { Permit, RateLimiter, RateLimits } from "./ports.js"
 import { circuitOpen, deadlinePassed, heldOff, queueFull } from "./refusals.js"
 import { type Urgency, UrgencyQueue } from "./urgency-queue.js"
@@ -17,6 +17,8 @@ export interface Applicant extends Urgency {
 
 /** The right to send one request now. It must be ended. */
 export interface Turn {
+  /** The answer has begun: the provider is there, and has taken the request. */
+  answers(): void
   /**
    * @param health what the request says of its provider
    * @param more `tokens` that it has used, where that is known; `askedMs` after which the provider wants to be asked again
@@ -68,7 +70,7 @@ export class Lane {
   constructor(options: LaneOptions, ports: LanePorts) {
     this.#options = options
     this.#ports = ports
-    this.#holdOff = new HoldOff(options, ports.limiter, ports.clock, options.concurrency)
+    this.#holdOff = new HoldOff(options, ports.limiter, ports.clock, () => this.#serve())
     this.#circuit = new Circuit(options.circuit, ports.clock, (state) => {
       ports.circuitChanged(options.provider, state)
     })
@@ -100,6 +102,7 @@ export class Lane {
    *   limiter throws
    */
   turn(applicant: Applicant): Promise<Turn> {
+    if (applicant.signal.aborted) return Promise.reject(applicant.signal.reason)
     const refusal = this.#refusal(applicant)
     if (refusal !== undefined) return Promise.reject(refusal)
     if (this.#options.limits === undefined && this.#waiting.size === 0 && this.#isOpen()) {
@@ -113,11 +116,6 @@ export class Lane {
     const { provider, account } = this.#options
     this.#ports.limiter.holdOff(provider, account, this.#ports.clock.now() + ms)
     this.#holdOff.notice()
-  }
-
-  /** Refuses all that wait. */
-  close(error: Error): void {
-    for (const waiting of this.#waiting.all()) waiting.refuse(error)
   }
 
   #wait(applicant: Applicant): Promise<Turn> {
@@ -190,20 +188,28 @@ export class Lane {
 
   #begin(permit: Permit | undefined): Turn {
     this.#running++
-    const wave = this.#holdOff.begin()
-    const probe = this.#circuit.begin()
+    const trial = this.#holdOff.begin()
+    let probe = this.#circuit.begin()
     let ended = false
     return {
+      answers: () => {
+        if (ended) return
+        // Only what tries the provider decides now: an answer that breaks off later must still count as a failure.
+        if (probe) this.#circuit.end(probe, "alive")
+        probe = false
+        this.#holdOff.take(trial)
+        this.#serve()
+      },
       end: (health, { tokens, askedMs } = {}) => {
         if (ended) return
         ended = true
-        this.#end({ permit, wave, probe }, health, tokens, askedMs)
+        this.#end({ permit, trial, probe }, health, tokens, askedMs)
       },
     }
   }
 
   #end(
-    { permit, wave, probe }: { permit: Permit | undefined; wave: Wave | undefined; probe: boolean },
+    { permit, trial, probe }: { permit: Permit | undefined; trial: Trial | undefined; probe: boolean },
     health: Health,
     tokens: number | undefined,
     askedMs: number | undefined,
@@ -211,7 +217,7 @@ export class Lane {
     this.#running--
     if (tokens !== undefined) permit?.used(tokens)
     if (askedMs !== undefined) this.holdOff(askedMs)
-    this.#holdOff.end(wave, health === "alive")
+    this.#holdOff.end(trial, health === "alive")
     this.#circuit.end(probe, health, askedMs)
     if (this.#waiting.size === 0) return
     if (health === "failing") this.#sendAway()

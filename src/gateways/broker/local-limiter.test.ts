@@ -5,7 +5,7 @@ import type { Permit, RateLimits } from "./ports.js"
 
 let clock: ManualClock
 let limiter: LocalLimiter
-const never = new AbortController().signal
+const never = (): AbortSignal => new AbortController().signal
 
 beforeEach(() => {
   clock = new ManualClock()
@@ -13,7 +13,7 @@ beforeEach(() => {
 })
 
 /** Takes, and notes when it was granted. */
-function take(tokens: number, limits: RateLimits, granted: number[], signal = never): Promise<Permit> {
+function take(tokens: number, limits: RateLimits, granted: number[], signal = never()): Promise<Permit> {
   return limiter.take({ provider: "p", account: "a", tokens }, limits, signal).then((permit) => {
     granted.push(clock.now())
     return permit
@@ -37,7 +37,7 @@ describe("requests", () => {
     const order: number[] = []
     for (let request = 0; request < 5; request++) {
       void limiter
-        .take({ provider: "p", account: "a", tokens: 0 }, { requestsPerMinute: 2 }, never)
+        .take({ provider: "p", account: "a", tokens: 0 }, { requestsPerMinute: 2 }, never())
         .then(() => order.push(request))
     }
     await settled()
@@ -49,8 +49,8 @@ describe("requests", () => {
   })
 
   test("accounts do not share a limit", async () => {
-    await limiter.take({ provider: "p", account: "a", tokens: 0 }, { requestsPerMinute: 1 }, never)
-    await limiter.take({ provider: "p", account: "b", tokens: 0 }, { requestsPerMinute: 1 }, never)
+    await limiter.take({ provider: "p", account: "a", tokens: 0 }, { requestsPerMinute: 1 }, never())
+    await limiter.take({ provider: "p", account: "b", tokens: 0 }, { requestsPerMinute: 1 }, never())
   })
 
   test("one that gives up leaves no timer and no gap", async () => {

@@ -136,4 +136,31 @@ describe("what a request costs", () => {
     await ask(limited)
     expect(limited.status()).toMatchObject([{ running: 0, calls: 1 }])
   })
+
+  test("is not waited for when the caller goes meanwhile, and is taken back when it is reserved after all", async () => {
+    let reserved = (): void => {}
+    const slow: Meter = {
+      active: true,
+      reserve: () =>
+        new Promise((done) => {
+          reserved = () => done({ settle: (spent) => told.push(spent) })
+        }),
+    }
+    const caller = new AbortController()
+    const gone = failure(ask(broker, "Hello", { call: { meter: slow, signal: caller.signal } }))
+    await settled()
+    caller.abort(new Error("gone"))
+    expect((await gone).message).toBe("gone")
+    reserved()
+    await settled()
+    expect(told).toEqual(["nothing"])
+    expect(broker.status()).toMatchObject([{ running: 0, calls: 0 }])
+  })
+
+  test("is settled once, and the turn given back, also when the gateway answers nonsense", async () => {
+    gateway.reply(() => ({}) as ReturnType<typeof answer>)
+    await failure(ask(broker, "Hello", { call: { meter } }))
+    expect(told.slice(1)).toEqual(["unknown"])
+    expect(broker.status()).toMatchObject([{ running: 0 }])
+  })
 })

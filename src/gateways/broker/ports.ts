@@ -16,6 +16,11 @@ export interface RateLimits {
 export interface Permit {
   /** Corrects the estimate: later requests have more room, or less. */
   used(tokens: number): void
+  /**
+   * Whether so much time has passed that the request must not be sent any more, since another minute may count it: give
+   * the permit back (`used(0)`) and take another. Without it a permit does not lapse.
+   */
+  readonly lapsed?: boolean
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Reservation } from "./broker.js"
 import type { Health } from "./circuit.js"
 import type { Turn } from "./lane.js"
 import type { Provider } from "./provider.js"
+import { unlessAborted } from "./waits.js"
 import type { Work } from "./work.js"
 
 /**
@@ -23,49 +24,79 @@ export async function sendRequest<T>(
   work: Work<T>,
   turn: Turn,
 ): Promise<Answer<T>> {
-  const reservation = await reserve(asked, model, work, turn)
+  let reservation: Reservation | undefined
+  try {
+    reservation = await reserve(asked, model, work)
+  } catch (error) {
+    turn.end("unknown", { tokens: 0 })
+    throw error
+  }
   asked.tries++
   provider.calls++
+  try {
+    const { answer, firstPartMs } = await send(asked, provider, model, work, turn)
+    const spent = spentOn(model, work, answer)
+    reservation?.settle(spent)
+    turn.end("alive", { tokens: spent.tokens })
+    asked.telemetry.spent(model, work, answer, spent, firstPartMs)
+    work.check(model.name, answer)
+    return { answer, answeredBy: model.name, costMicroUsd: spent.costMicroUsd, cached: false, firstPartMs }
+  } catch (error) {
+    // Both have been told already where it is the answer that is no good.
+    reservation?.settle(spentInVain(error))
+    if (endFailed(turn, error) === "failing") provider.failures++
+    throw error
+  }
+}
+
+async function send<T>(
+  asked: Asked,
+  { gateway }: Provider,
+  model: KnownModel,
+  work: Work<T>,
+  turn: Turn,
+): Promise<{ answer: T; firstPartMs: number | undefined }> {
   const { clock } = asked.settings
   const beganMs = clock.steady()
   let firstPartMs: number | undefined
   const first = (): void => {
     firstPartMs = clock.steady() - beganMs
+    turn.answers()
   }
-  let answer: T
-  try {
-    answer = await attempt(limitsOf(asked, model, work), (sending) =>
-      work.ask(provider.gateway, model, { ...sending, first }),
-    )
-  } catch (error) {
-    reservation?.settle(spentInVain(error))
-    const health = healthOf(error)
-    if (health === "failing") provider.failures++
-    const askedMs = askedAfterMs(error)
-    turn.end(health, askedMs === undefined ? {} : { askedMs })
-    throw error
-  }
-  const spent = spentOn(model, work, answer)
-  reservation?.settle(spent)
-  turn.end("alive", { tokens: spent.tokens })
-  asked.telemetry.spent(model, work, answer, spent, firstPartMs)
-  work.check(model.name, answer)
-  return { answer, answeredBy: model.name, costMicroUsd: spent.costMicroUsd, cached: false, firstPartMs }
+  const answer = await attempt(limitsOf(asked, model, work), (sending) =>
+    work.ask(gateway, model, { ...sending, first }),
+  )
+  return { answer, firstPartMs }
 }
 
+/** @throws what the meter throws; the signal's reason, and takes back what comes to be reserved after that */
 async function reserve<T>(
-  { meter }: Asked,
+  { meter, signal }: Asked,
   model: KnownModel,
   work: Work<T>,
-  turn: Turn,
 ): Promise<Reservation | undefined> {
   if (meter === undefined || !meter.active) return undefined
-  try {
-    return await meter.reserve(estimateOf(model, work))
-  } catch (error) {
-    turn.end("unknown", { tokens: 0 })
-    throw error
+  const reserving = settledOnce(meter.reserve(estimateOf(model, work)))
+  return unlessAborted(reserving, signal, (late) => late.settle("nothing"))
+}
+
+/** A reservation that heeds the first word only. */
+async function settledOnce(reserving: Promise<Reservation>): Promise<Reservation> {
+  const reservation = await reserving
+  let settled = false
+  return {
+    settle: (spent) => {
+      if (!settled) reservation.settle(spent)
+      settled = true
+    },
   }
+}
+
+function endFailed(turn: Turn, error: unknown): Health {
+  const health = healthOf(error)
+  const askedMs = askedAfterMs(error)
+  turn.end(health, askedMs === undefined ? {} : { askedMs })
+  return health
 }
 
 function limitsOf<T>({ settings, signal, deadlineMs }: Asked, { name }: KnownModel, work: Work<T>): AttemptLimits {

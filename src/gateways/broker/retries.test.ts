@@ -113,6 +113,23 @@ describe("a provider that says when to come back", () => {
     await Promise.all(calls)
   })
 
+  test("is asked by more when nobody was turned away for two seconds, however long the answers take", async () => {
+    gateway.reply(fault(429, { retryAfterMs: 1_000 }), hang)
+    const broker = brokerWith()
+    const calls = [ask(broker).catch(() => {})]
+    await clock.pass(999)
+    calls.push(...Array.from({ length: 100 }, () => ask(broker).catch(() => {})))
+    await clock.pass(1)
+    const running: number[] = []
+    for (let waited = 0; waited < 7; waited++) {
+      running.push(gateway.running)
+      await clock.pass(2_000)
+    }
+    expect(running).toEqual([1, 2, 4, 16, 64, 64, 64])
+    await broker.close()
+    await Promise.all(calls)
+  })
+
   test("has failed when it says to come back at once", async () => {
     gateway.reply(fault(429, { retryAfterMs: 0 }))
     const gone = failure(ask(brokerWith()))
