@@ -52,6 +52,13 @@ test("a permit that comes too late is not used: it is given back, and the next h
   expect(second?.sent.at(-1)).toMatchObject({ requests: 1, graceMs: 400 })
 })
 
+test("a permit that is not used at once lapses", async () => {
+  const { take } = open(inMemory())
+  const permit = await take({ requestsPerMinute: 5 })
+  expect(permit.lapsed).toBe(false)
+  await expect.poll(() => permit.lapsed).toBe(true)
+})
+
 test("after a write that failed nobody knows how, nothing is given back: it may have been made", async () => {
   const memory = inMemory()
   const { take } = open(memory)

@@ -272,7 +272,11 @@ export class SharedAccount {
 
   #permit(grant: Grant, { limits }: Waiter): Permit {
     let settled = false
+    const { clock } = this.#ports
     return {
+      get lapsed() {
+        return clock.steady() > grant.until
+      },
       used: (tokens) => {
         if (settled) return
         settled = true
