@@ -196,8 +196,9 @@ export class StepRunner {
       const reserving = this.ports.guards.reserveOutputs(event, step.outputs.length)
       if (reserving !== undefined) await reserving
       // the first commit holds the whole state: where it began is known to the code alone
-      const before = session.commits === 0 ? undefined : session.state
-      const changes = entries.length === 0 && session.commits > 0 ? [] : changesBetween(before, step.whole)
+      const { isFirst } = session
+      const changes =
+        entries.length === 0 && !isFirst ? [] : changesBetween(isFirst ? undefined : session.state, step.whole)
       const record = this.#commitRecord(input, attempt, session, { entries, changes, outputs: step.outputs })
       crashPoint("P5")
       if ((await sessions.commit(session, record)) === "stored") {

@@ -62,6 +62,11 @@ export class Session {
     return this.#newest
   }
 
+  /** Whether no commit has told the state yet as this version of the agent's code makes it. */
+  get isFirst(): boolean {
+    return this.#commits === 0 || (this.#newest !== undefined && this.#newest.stateVersion !== this.definition.version)
+  }
+
   /** About how much memory it takes. */
   get bytes(): number {
     return 400 + this.#bytes + this.causes.size * 60
@@ -85,11 +90,19 @@ export class Session {
       this.causes.giveUp(cause, record.broughtBy, Date.parse(record.at))
       return
     }
-    for (const entry of record.entries) this.#state = evolve(this.definition, this.#state, entry, this.subject)
+    for (const entry of record.entries) {
+      if (this.#isForgotten(entry)) continue
+      this.#state = evolve(this.definition, this.#state, entry, this.subject)
+    }
     this.causes.add(cause, Date.parse(record.at))
     this.#commits += 1
     this.#sinceSnapshot += 1
     this.#newest = record
+  }
+
+  /** An entry of ours that this definition has no use for: its agent had a conversation once. */
+  #isForgotten({ name }: StateEntry): boolean {
+    return name.startsWith("murmur.") && !Object.hasOwn(this.definition.evolve, name)
   }
 
   /** Begins at a snapshot instead of at nothing. */
