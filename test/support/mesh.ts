@@ -31,7 +31,8 @@ export async function startMesh(
   const addNode = async (what: Partial<Hosted>): Promise<MurmurNode> => {
     const bus = await connect("node")
     const telemetry = options.telemetry ?? noTelemetry
-    const node = await MurmurNode.start({ bus, telemetry, agents: what.agents ?? [], sources: what.sources ?? [] })
+    const { agents = [], sources = [], models } = what
+    const node = await MurmurNode.start({ bus, telemetry, agents, sources, ...(models && { models }) })
     closing.unshift(() => node.stop(2_000))
     return node
   }
