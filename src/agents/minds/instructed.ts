@@ -42,7 +42,7 @@ export function instructedHandle(agent: Instructed): (event: MurmurEvent, ctx: S
     const prompt = await ctx.run("prompt", () => preparePrompt(parts))
     const said = await ask(agent, messagesOf(prompt, event), tools, event, ctx)
     if (agent.history === undefined) return
-    remember(said, prompt.turnTokens, event, ctx)
+    remember({ event, said, tools: agent.tools, tokensMax: prompt.turnTokens }, ctx)
     await makeNotes(agent, prompt, ctx)
   }
 }

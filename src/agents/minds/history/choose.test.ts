@@ -21,7 +21,8 @@ const conversation = fc
   .tuple(fc.array(step, { maxLength: 30 }), fc.option(words, { nil: undefined }))
   .map(([steps, summary]): Conversation => {
     const said = steps.reduce<Conversation>(
-      (before, messages, n) => foldSaid(before, { id: `e${n}`, type: "t", at: "2026-01-01T00:00:00Z", messages }),
+      (before, messages, n) =>
+        foldSaid(before, { id: `e${n}`, type: "t", at: "2026-01-01T00:00:00Z", trust: "internal", messages }),
       NO_CONVERSATION,
     )
     return { ...said, ...(summary !== undefined && { summary }) }
@@ -101,7 +102,7 @@ describe("what is chosen of a conversation", () => {
       assistant(`answer ${n}`),
     ]
     const before = [1, 2, 3].reduce<Conversation>(
-      (all, n) => foldSaid(all, { id: `e${n}`, type: "t", at: "", messages: turn(n) }),
+      (all, n) => foldSaid(all, { id: `e${n}`, type: "t", at: "", trust: "internal", messages: turn(n) }),
       NO_CONVERSATION,
     )
     const whole = sizeOf(turn(1))
@@ -122,6 +123,7 @@ describe("what is chosen of a conversation", () => {
         id: `e${n}`,
         type: "t",
         at: "",
+        trust: "internal",
         messages: [user(`event number ${n} ${"so it is ".repeat(8)}`), assistant("done")],
       })
     }
@@ -167,6 +169,7 @@ describe("what is remembered of a step", () => {
         id: `e${n}`,
         type: "t",
         at: "",
+        trust: "internal",
         messages: [user("x".repeat(n % 10 === 0 ? 20_000 : 10))],
       })
       expect(talk.turns.length).toBeLessThanOrEqual(TURNS_MAX)
@@ -175,9 +178,18 @@ describe("what is remembered of a step", () => {
     expect(talk.forgotten + talk.turns.length).toBe(1_000)
   })
 
+  test("stays known to be of outsiders, also when what they said is noted and gone", () => {
+    const said = (id: string, trust: "internal" | "external") => ({ id, type: "t", at: "", trust, messages: [user(id)] })
+    let talk = foldSaid(NO_CONVERSATION, said("a", "internal"))
+    expect(talk.outside).toBeUndefined()
+    talk = foldSaid(foldSaid(talk, said("b", "external")), said("c", "internal"))
+    talk = foldSummarised(talk, { edition: 0, turns: ["a", "b"], summary: "notes" })
+    expect(talk).toMatchObject({ outside: true, turns: [{ id: "c" }] })
+  })
+
   test("is not taken out by notes on an older edition: nothing is lost when two steps note at a time", () => {
     let talk = ["a", "b", "c"].reduce<Conversation>(
-      (all, id) => foldSaid(all, { id, type: "t", at: "", messages: [user(id)] }),
+      (all, id) => foldSaid(all, { id, type: "t", at: "", trust: "internal", messages: [user(id)] }),
       NO_CONVERSATION,
     )
     talk = foldSummarised(talk, { edition: 0, turns: ["a"], summary: "a was said" })

@@ -9,7 +9,7 @@ const own = {
   version: 3,
   migrate: (state: unknown) => ({ n: (state as { old: number }).old }),
 }
-const said = { id: "e1", type: "t", at: "2026-01-01T00:00:00Z", messages: [user("hello")] }
+const said = { id: "e1", type: "t", at: "2026-01-01T00:00:00Z", trust: "internal", messages: [user("hello")] }
 const definition = (options: ReturnType<typeof composeState>) => ({ ...options, version: options.version ?? 1 })
 
 test("the agent's own entries change its own state, what is said the conversation beside it", () => {

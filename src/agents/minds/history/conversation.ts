@@ -1,3 +1,4 @@
+import type { Trust } from "../../../bus/event.js"
 import type { Message } from "../../../gateways/messages/message.js"
 
 /** What was said in one step: the event, answers, tool calls and their results. Sized down when it was recorded. */
@@ -22,6 +23,8 @@ export interface Conversation {
   readonly forgotten: number
   /** How often turns were taken out. Notes that were made of an older edition do not count. */
   readonly edition: number
+  /** Whether outsiders have had a say in it, also in what is noted or forgotten by now: then it stays so. */
+  readonly outside?: true
 }
 
 /** Data of an entry `murmur.said`. */
@@ -29,6 +32,8 @@ export interface Said {
   readonly id: string
   readonly type: string
   readonly at: string
+  /** `external` when the event came from outside, or a tool has returned what outsiders wrote. */
+  readonly trust: Trust
   readonly messages: readonly Message[]
 }
 
@@ -54,13 +59,14 @@ export const BYTES_MAX = 393_216
 /** How full something may be after turns were taken out: not full, or the next turn would begin it again. */
 export const LOW_WATER = 0.5
 
-export function foldSaid(conversation: Conversation, { id, type, at, messages }: Said): Conversation {
+export function foldSaid(conversation: Conversation, { id, type, at, trust, messages }: Said): Conversation {
   const last = conversation.turns.at(-1)
   const before = last?.id === id ? last.messages : []
   const all = [...before, ...messages]
   const turn: Turn = { id, type, at, messages: all, bytes: Buffer.byteLength(JSON.stringify(all)) }
   const earlier = before.length > 0 ? conversation.turns.slice(0, -1) : conversation.turns
-  return bounded({ ...conversation, turns: [...earlier, turn] })
+  const outside = trust === "external" && { outside: true as const }
+  return bounded({ ...conversation, ...outside, turns: [...earlier, turn] })
 }
 
 /** Steps that slept may record late: notes that were made of an older edition change nothing, and nothing is lost. */
