@@ -9,6 +9,7 @@ import { Delegation } from "./delegation/delegation.js"
 import { isTaskOf } from "./delegation/duty.js"
 import { Effects } from "./effects.js"
 import type { Journal } from "./journal/journal.js"
+import { conversationOf } from "./minds/history/compose.js"
 import type { Session } from "./sessions/session.js"
 import { Step, type StepParts } from "./step-context.js"
 import { journalOf } from "./step-notes.js"
@@ -73,8 +74,9 @@ export class StepMaker implements StepParts {
   tools({ input, span }: Run, step: Step, effects: Effects): ToolCalls {
     const { event, careful } = input
     const trace = span === undefined ? event.trace : span.context
+    const fromOutside = this.agent.history !== undefined && conversationOf(effects.state).outside === true
     return new ToolCalls(
-      { agent: this.agent.name, event, careful, trace, signal: () => step.signal },
+      { agent: this.agent.name, event, careful, trace, signal: () => step.signal, fromOutside },
       effects,
       this.ports,
     )
