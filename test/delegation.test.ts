@@ -117,7 +117,7 @@ describe.concurrent("a task for an agent on another node", () => {
           desk(async (n, ctx) => {
             const failed: unknown = await ctx.delegate("helper", n === 2 ? { m: 1 } : { n }).catch((error) => error)
             const { code, details, message } = failed as TerminalError
-            return [code, (details?.error as { code: string }).code, message]
+            return [code, (details as { error: { code: string } }).error.code, message]
           }),
         ],
       })
