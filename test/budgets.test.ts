@@ -1,14 +1,22 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import { z } from "zod"
 import { type Clock, systemClock } from "../src/agents/clock.js"
+import type { DeadLetter } from "../src/agents/dead-letters.js"
+import { defineAgent } from "../src/agents/define-agent.js"
 import { agentDay, agentTotal } from "../src/agents/guards/accounts.js"
 import { BudgetExceeded } from "../src/agents/guards/guard-tripped.js"
 import type { Guards, StepMeter } from "../src/agents/guards/guards.js"
 import { type Bus, openBus } from "../src/bus/bus.js"
+import { defineEvent } from "../src/bus/define-event.js"
 import type { MurmurEvent } from "../src/bus/event.js"
 import type { Estimate } from "../src/gateways/broker/broker.js"
+import { scripted } from "../src/gateways/scripted/scripted.js"
+import { DeadLetters } from "../src/node/dead-letter-store.js"
 import { BucketGuardRecords } from "../src/node/guard-records.js"
-import { countersOf, type NodeGuards, openGuards } from "../src/node/guards.js"
+import { resumeTree } from "../src/node/guard-trees.js"
+import { countersOf, type NodeGuards, openGuards, setLimits } from "../src/node/guards.js"
 import { noTelemetry } from "../src/telemetry/ports.js"
+import { startMesh, take, until } from "./support/mesh.js"
 import { startTestServer, type TestServer } from "./support/nats-server.js"
 
 let server: TestServer
@@ -228,4 +236,42 @@ test("a server that is killed while calls are settled counts none of it twice", 
   await one.guards.flush()
   const total = () => countersOf(bus).total({ root, kind: "tokens" })
   await vi.waitFor(async () => expect(await total()).toBe(12), { timeout: 15_000 }) // the server may not lead the stream yet
+}, 30_000)
+
+test("a handler that catches the error of its budget has done nothing: parked whole, paid once when it goes on", async () => {
+  const Asked = defineEvent("question.asked", z.object({ n: z.number() }), { key: () => "k" })
+  const Answered = defineEvent("question.answered", z.object({ text: z.string() }))
+  const gateway = scripted({ replies: [{ reply: { text: "yes", usage: { inputTokens: 30, outputTokens: 10 } } }] })
+  const stubborn = defineAgent("stubborn", {
+    on: [Asked],
+    emits: [Answered],
+    state: { initial: 0, evolve: { Heard: (state: number, by: number) => state + by } },
+    async handle(_event, ctx) {
+      const first = await ctx.llm.text("One?", { model: "scripted/any", maxTokens: 50 })
+      const second = await ctx.llm.text("Two?", { model: "scripted/any", maxTokens: 500 }).catch(() => undefined)
+      ctx.record("Heard", 1)
+      ctx.emit(Answered({ text: `${first.text} ${second?.text ?? "whatever"}` }))
+    },
+  })
+  const mesh = await startMesh({ agents: [stubborn], models: { gateways: [gateway] } })
+  try {
+    await setLimits(mesh.bus, { tokens: 200 })
+    const { id: root } = await mesh.bus.publish(Asked({ n: 1 }), { producer: "test" })
+    const letters = async (): Promise<DeadLetter[]> => {
+      const found: DeadLetter[] = []
+      for await (const { letter } of new DeadLetters(mesh.bus).list()) found.push(letter)
+      return found
+    }
+    await until("it is parked", async () => (await letters()).length === 1)
+    expect(await letters()).toMatchObject([{ reason: "budget", error: { code: "BUDGET_TOKENS" }, guard: { root } }])
+    expect(gateway.requests).toHaveLength(1)
+    expect(mesh.node.hosts[0]?.quarantined).toBe(false)
+    await resumeTree(mesh.bus, root, { tokens: 1_000 })
+    const [answered] = await take(mesh.bus, "question.answered", 1)
+    expect(answered).toMatchObject({ data: { text: "yes yes" }, correlationid: root })
+    expect(gateway.requests, "the first answer was in the journal").toHaveLength(2)
+    expect(await letters()).toEqual([])
+  } finally {
+    await mesh.stop()
+  }
 }, 30_000)

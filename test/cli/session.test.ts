@@ -99,3 +99,15 @@ test("A session that was never written is an error, and so are bad points", asyn
   expect((await run("cart", "ada", "--diff", "7")).code).toBe(2)
   expect((await run("cart", "ada", "--at", "7", "--diff", "1..2")).code).toBe(2)
 })
+
+test("What models have cost in a step stands at its commit", async () => {
+  const { bus } = mesh
+  const usage = { inputTokens: 1_000, outputTokens: 200, costMicroUsd: 450 }
+  const record = {
+    ...{ kind: "commit", cause: { id: "thought", type: "cart.added", seq: 0 }, entries: [], changes: [], outputs: [] },
+    ...{ usage, attempt: 1, code: "c", stateVersion: 0, snapshot: 0, at: "2026-11-21T12:00:00.000Z" },
+  }
+  await bus.publisher.append(bus.names.sessionSubject("cart", "paid"), Buffer.from(JSON.stringify(record)), 0)
+  expect(jsonOf(await run("cart", "paid", "--json"))).toMatchObject({ commits: [{ cause: { id: "thought" }, usage }] })
+  expect((await run("cart", "paid")).stdout).toContain("\n    1200 tokens, $0.000450\n")
+})

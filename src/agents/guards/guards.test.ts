@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest"
 import type { EventDraft, MurmurEvent } from "../../bus/event.js"
 import { noMetrics, noTelemetry, silentLog } from "../../telemetry/ports.js"
 import { TRIPPED, WARNED } from "./announcer.js"
-import { GuardTripped } from "./guard-tripped.js"
+import { BudgetExceeded, GuardTripped } from "./guard-tripped.js"
 import { Guards } from "./guards.js"
 import { BudgetLimits } from "./limits.js"
 import { MemoryCounters, MemoryRecords, memoryGuards } from "./memory.js"
@@ -150,4 +150,40 @@ test("what cannot be told is logged, and the step is stopped all the same", asyn
   const guards = memoryGuards({ publish, telemetry: { ...noTelemetry, log: { ...silentLog, warn } } })
   await trippedBy(guards.of(agent).admit(eventOf({ hops: 17 })))
   expect(warn).toHaveBeenCalledTimes(1)
+})
+
+test("what a day's budget stops is told once for all trees, what a tree's budget stops once a tree", async () => {
+  const { of, limits, told } = bench()
+  limits.set("day-tokens", 100)
+  limits.set("tokens", 1_000)
+  const asks = (root: string, tokens: number) =>
+    of.meter(eventOf({ correlationid: root })).reserve({ model: "scripted/any", tokens, costMicroUsd: 0 })
+  for (const root of ["one", "two", "three"]) await expect(asks(root, 101)).rejects.toThrow(BudgetExceeded)
+  expect(told).toMatchObject([{ type: TRIPPED, data: { guard: "day-tokens", limit: 100, used: 101 } }])
+  limits.set("day-tokens", 10_000)
+  for (const root of ["one", "one", "two"]) await expect(asks(root, 1_001)).rejects.toThrow(BudgetExceeded)
+  expect(told.slice(1)).toMatchObject([
+    { data: { guard: "tokens", root: "one" } },
+    { data: { guard: "tokens", root: "two" } },
+  ])
+})
+
+test("a reservation of which one part cannot be counted is taken back, and fails as that did", async () => {
+  const { of, limits, counters } = bench()
+  const meter = of.meter(eventOf())
+  vi.spyOn(counters, "add").mockRejectedValueOnce(new Error("away"))
+  await expect(meter.reserve({ model: "scripted/any", tokens: 10, costMicroUsd: 20 })).rejects.toThrow("away")
+  expect(meter.exceeded, "nothing was exceeded: it may be tried again").toBeUndefined()
+  limits.set("microusd", 20)
+  ;(await meter.reserve({ model: "scripted/any", tokens: 10, costMicroUsd: 20 })).settle("nothing")
+  await vi.waitFor(async () => expect(await counters.total({ root: "root", kind: "microusd" })).toBe(0))
+})
+
+test("a call that comes to more than was reserved for it is charged with all of it", async () => {
+  const { guards, of, counters } = bench()
+  const reservation = await of.meter(eventOf()).reserve({ model: "scripted/any", tokens: 10, costMicroUsd: 20 })
+  reservation.settle({ tokens: 15, costMicroUsd: 30 })
+  await guards.flush()
+  expect(await counters.total({ root: "root", kind: "tokens" })).toBe(15)
+  expect(await counters.total({ root: "root", kind: "microusd" })).toBe(30)
 })
