@@ -268,6 +268,13 @@ describe("errors that are this provider's own", () => {
   test("what is no answer at all says how it begins", async () => {
     server.reply({ fault: "html" })
     expect((await thrown(complete(open()))).message).toMatch(/<html>.*baseURL/s)
+    expect(
+      await thrown(
+        open()
+          .models(waiting())
+          .then(() => undefined),
+      ),
+    ).toMatchObject({ code: "LLM_REPLY" })
   })
 })
 

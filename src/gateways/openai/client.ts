@@ -7,26 +7,34 @@ import { OPENAI_URL, type OpenAiSettings } from "./options.js"
 /** The longest that a timer can wait: how long an answer may take is not decided here. */
 const TIMEOUT_MS = 2 ** 31 - 1
 
-/** The SDK, loaded when it is first wanted, and what its errors say. */
+/** The SDK, and what its errors say. */
 export interface OpenAiClient {
-  readonly sdk: OpenAI
+  /** Loads it at the first call. @throws TerminalError `LLM_KEY` when a key is wanted and there is none */
+  load(): Promise<OpenAI>
   refusalOf(thrown: unknown): Refusal | undefined
 }
 
-/** Gives the client, made at the first call. */
-export function openAiClient(settings: OpenAiSettings): () => Promise<OpenAiClient> {
-  let client: Promise<OpenAiClient> | undefined
-  return async () => {
-    checkKey(settings)
-    client ??= load(settings)
-    return await client
+type Sdk = typeof import("openai")
+
+export function openAiClient(settings: OpenAiSettings): OpenAiClient {
+  let sdk: Sdk | undefined
+  let client: Promise<OpenAI> | undefined
+  return {
+    async load() {
+      checkKey(settings)
+      client ??= import("openai").then((loaded) => {
+        sdk = loaded
+        return connect(loaded, settings)
+      })
+      return await client
+    },
+    refusalOf: (thrown) => (sdk !== undefined && thrown instanceof sdk.APIError ? readRefusal(thrown) : undefined),
   }
 }
 
-async function load(settings: OpenAiSettings): Promise<OpenAiClient> {
-  const { default: OpenAi, APIError } = await import("openai")
+function connect({ OpenAI }: Sdk, settings: OpenAiSettings): OpenAI {
   const { provider, apiKey, baseURL, organization, project, headers, idleTimeoutMs } = settings
-  const sdk = new OpenAi({
+  return new OpenAI({
     // Nothing is left to the SDK's own defaults from the environment: its keys are for no other provider.
     ...{ apiKey: apiKey ?? "none", adminAPIKey: null, webhookSecret: null, baseURL },
     ...{ organization: organization ?? null, project: project ?? null },
@@ -36,17 +44,13 @@ async function load(settings: OpenAiSettings): Promise<OpenAiClient> {
     // It would print answers that it cannot read.
     logLevel: "off",
   })
-  return {
-    sdk,
-    refusalOf(thrown) {
-      if (!(thrown instanceof APIError)) return undefined
-      const { status, error, code, headers: answered } = thrown
-      // Told as 429, but no waiting helps: the account has no money left.
-      const told = code === "insufficient_quota" ? 402 : status
-      if (told !== undefined) return { status: told, message: messageOf(error, thrown.message), headers: answered }
-      return error === undefined || error === null ? undefined : refusalIn(error)
-    },
-  }
+}
+
+function readRefusal({ status, error, code, message, headers }: InstanceType<Sdk["APIError"]>): Refusal | undefined {
+  // Told as 429, but no waiting helps: the account has no money left.
+  const told = code === "insufficient_quota" ? 402 : status
+  if (told !== undefined) return { status: told, message: messageOf(error, message), headers }
+  return error === undefined || error === null ? undefined : refusalIn(error)
 }
 
 function checkKey({ provider, apiKey, baseURL, headers }: OpenAiSettings): void {

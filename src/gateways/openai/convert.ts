@@ -185,6 +185,11 @@ function toUsage(usage: RawUsage | null | undefined): Usage | undefined {
   }
 }
 
+/** Asks for numbers: the SDK would ask for base64, and break what a server sends instead. */
+export function toEmbedBody({ model, texts, dimensions }: EmbedRequest): OpenAI.EmbeddingCreateParams {
+  return { model, input: [...texts], encoding_format: "float", ...(dimensions !== undefined && { dimensions }) }
+}
+
 /** Reads vectors, in the order of the texts; `undefined` when there is not one for each. */
 export function readEmbeddings(
   answer: unknown,
@@ -209,9 +214,11 @@ function toVector(embedding: readonly number[] | string): number[] {
 }
 
 /** vLLM says how much fits into a model; OpenAI itself does not. */
-export function readModels(rows: readonly OpenAI.Model[]): readonly OfferedModel[] {
-  return rows.map((row) => {
-    const { max_model_len: contextTokens } = row as { max_model_len?: unknown }
-    return { name: row.id, ...(typeof contextTokens === "number" && { contextTokens }) }
-  })
+export function readModels(answer: unknown): readonly OfferedModel[] | undefined {
+  const { data } = (answer ?? {}) as { data?: unknown }
+  if (!Array.isArray(data)) return undefined
+  return data.map(({ id, max_model_len: contextTokens }: { id: string; max_model_len?: unknown }) => ({
+    name: id,
+    ...(typeof contextTokens === "number" && { contextTokens }),
+  }))
 }

@@ -1,3 +1,4 @@
+import type OpenAI from "openai"
 import type {
   Completion,
   CompletionRequest,
@@ -13,8 +14,8 @@ import { checkOptions } from "../http/gateway-options.js"
 import { requestSignal } from "../http/request-signal.js"
 import { accountOf, hiding, secretHeaders } from "../http/secrets.js"
 import { loadImages } from "../messages/load-image.js"
-import { type OpenAiClient, openAiClient, refusalIn } from "./client.js"
-import { readAnswer, readEmbeddings, readModels, toBody, toCompletion } from "./convert.js"
+import { openAiClient, refusalIn } from "./client.js"
+import { readAnswer, readEmbeddings, readModels, toBody, toCompletion, toEmbedBody } from "./convert.js"
 import { Gathered } from "./gather.js"
 import { OpenAiOptions, settle } from "./options.js"
 
@@ -32,78 +33,77 @@ export function openai(options: OpenAiOptions = {}): Gateway {
   const { provider, apiKey, baseURL, headers, maxTokensField } = settings
   const client = openAiClient(settings)
   const hide = hiding([apiKey, ...secretHeaders(headers)])
+  const about = (model: string, { signal }: GatewayCall): Asked => ({ provider, model, signal, hide })
 
   /** Runs one request, and makes our error of whatever goes wrong. */
-  async function ask<T>(model: string, { signal }: GatewayCall, work: Work<T>): Promise<T> {
-    const request = requestSignal(signal)
-    let refusalOf: OpenAiClient["refusalOf"] | undefined
+  async function ask<T>(model: string, call: GatewayCall, work: Work<T>): Promise<T> {
+    const request = requestSignal(call.signal)
     try {
-      const loaded = await client()
-      refusalOf = loaded.refusalOf
-      const answer = await work(loaded.sdk, request.signal)
+      const answer: unknown = await work.send(await client.load(), request.signal)
       request.done()
-      return answer
+      const read = work.read(answer)
+      if (read === undefined) throw noAnswer(answer, about(model, call))
+      return read
     } catch (error) {
-      throw askError(error, { provider, model, signal, hide }, refusalOf)
+      throw askError(error, about(model, call), client.refusalOf)
     } finally {
       request.end()
     }
   }
 
-  async function complete(request: CompletionRequest | ObjectRequest, call: GatewayCall): Promise<Completion> {
-    return ask(request.model, call, async (sdk, signal) => {
-      const body = toBody(request, await loadImages(request.messages), maxTokensField)
-      const answer: unknown = await sdk.chat.completions.create(body, { signal })
-      const raw = readAnswer(answer)
-      if (raw === undefined) throw noAnswer(answer, { provider, model: request.model, signal: call.signal, hide })
-      return toCompletion(raw, request)
+  const complete = (request: CompletionRequest | ObjectRequest, call: GatewayCall): Promise<Completion> =>
+    ask(request.model, call, {
+      async send(sdk, signal) {
+        const body = toBody(request, await loadImages(request.messages), maxTokensField)
+        return await sdk.chat.completions.create(body, { signal })
+      },
+      read(answer) {
+        const raw = readAnswer(answer)
+        return raw && toCompletion(raw, request)
+      },
     })
-  }
 
   async function* stream(request: CompletionRequest, call: GatewayCall): AsyncGenerator<StreamPart> {
-    const { model } = request
     const asked = requestSignal(call.signal)
-    let refusalOf: OpenAiClient["refusalOf"] | undefined
     try {
-      const loaded = await client()
-      refusalOf = loaded.refusalOf
+      const sdk = await client.load()
       const body = toBody(request, await loadImages(request.messages), maxTokensField)
       const streamed = { ...body, stream: true as const, stream_options: { include_usage: true } }
       const gathered = new Gathered()
-      const chunks = await loaded.sdk.chat.completions.create(streamed, { signal: asked.signal })
+      const chunks = await sdk.chat.completions.create(streamed, { signal: asked.signal })
       for await (const chunk of chunks) yield* gathered.add(chunk)
       // The SDK ends a stream that was aborted as if it were whole.
       call.signal.throwIfAborted()
       asked.done()
-      if (gathered.answer === undefined) throw replyError(provider, model, "the stream broke off before its end")
-      yield* ending(toCompletion(gathered.answer, request))
+      const { answer } = gathered
+      if (answer === undefined) throw replyError(provider, request.model, "the stream broke off before its end")
+      yield* ending(toCompletion(answer, request))
     } catch (error) {
-      throw askError(error, { provider, model, signal: call.signal, hide }, refusalOf)
+      throw askError(error, about(request.model, call), client.refusalOf)
     } finally {
       asked.end()
     }
   }
 
-  return {
-    provider,
-    account: accountOf(apiKey, baseURL),
-    complete,
-    completeObject: complete,
-    stream,
-    embed: ({ model, texts, dimensions }: EmbedRequest, call): Promise<Embeddings> =>
-      ask(model, call, async (sdk, signal) => {
-        const body = { model, input: [...texts], ...(dimensions !== undefined && { dimensions }) }
-        const answer: unknown = await sdk.embeddings.create({ ...body, encoding_format: "float" }, { signal })
-        const read = readEmbeddings(answer, { model, texts })
-        if (read === undefined) throw noAnswer(answer, { provider, model, signal: call.signal, hide })
-        return read
-      }),
-    models: (call): Promise<readonly OfferedModel[]> =>
-      ask("*", call, async (sdk, signal) => readModels((await sdk.models.list({ signal })).data)),
-  }
+  const embed = (request: EmbedRequest, call: GatewayCall): Promise<Embeddings> =>
+    ask(request.model, call, {
+      send: (sdk, signal) => sdk.embeddings.create(toEmbedBody(request), { signal }),
+      read: (answer) => readEmbeddings(answer, request),
+    })
+
+  // Not the SDK's own list, which takes whatever comes for a page without entries.
+  const models = (call: GatewayCall): Promise<readonly OfferedModel[]> =>
+    ask("*", call, { send: (sdk, signal) => sdk.get("/models", { signal }), read: readModels })
+
+  const account = accountOf(apiKey, baseURL)
+  return { provider, account, complete, completeObject: complete, stream, embed, models }
 }
 
-type Work<T> = (sdk: OpenAiClient["sdk"], signal: AbortSignal) => Promise<T>
+/** One request: how it is sent, and how its answer is read; `undefined` when it is no answer. */
+interface Work<T> {
+  send(sdk: OpenAI, signal: AbortSignal): Promise<unknown>
+  read(answer: unknown): T | undefined
+}
 
 /** A tool call is told when it is whole; then the end. */
 function* ending(completion: Completion): Generator<StreamPart> {
