@@ -43,12 +43,17 @@ export class MemoryRecords implements GuardRecords {
   }
 }
 
-/** Guards that stand on nothing but memory: for tests of agents, and for models of the mesh. */
+/**
+ * Guards that stand on nothing but memory: for tests of agents, and for models of the mesh. Nobody pays there, so money has
+ * no limit, and a model needs no price.
+ */
 export function memoryGuards(ports: Partial<GuardPorts> = {}): Guards {
+  const limits = new BudgetLimits()
+  limits.set("microusd", Number.POSITIVE_INFINITY)
   return new Guards({
     counters: new MemoryCounters(),
     records: new MemoryRecords(),
-    limits: new BudgetLimits(),
+    limits,
     publish: async (_draft: EventDraft) => {},
     telemetry: noTelemetry,
     ...ports,
