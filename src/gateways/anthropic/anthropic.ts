@@ -4,7 +4,6 @@ import type { Completion, CompletionRequest, ObjectRequest, StreamPart } from ".
 import { replyError } from "../errors.js"
 import type { Gateway, GatewayCall, OfferedModel } from "../gateway.js"
 import { askError } from "../http/ask-error.js"
-import { checkOptions } from "../http/gateway-options.js"
 import type { LoadSdk } from "../http/optional-peer.js"
 import { readReply } from "../http/read-reply.js"
 import { requestSignal } from "../http/request-signal.js"
@@ -13,11 +12,10 @@ import { loadImages } from "../messages/load-image.js"
 import { type AnthropicClient, anthropicClient, type Sdk } from "./client.js"
 import { Reply, toCompletion, toParams } from "./convert.js"
 import { Gathered } from "./gather.js"
-import { AnthropicOptions } from "./options.js"
+import { type AnthropicOptions, settle } from "./options.js"
 import { readRefusal } from "./refusal.js"
 
 const PROVIDER = "anthropic"
-const BASE_URL = "https://api.anthropic.com"
 const MESSAGES = "/v1/messages"
 const MODELS_MAX = 1_000
 
@@ -34,12 +32,10 @@ export function anthropic(options: AnthropicOptions = {}): Gateway {
 
 /** The same, with an SDK from elsewhere. */
 export function anthropicWith(options: AnthropicOptions, load?: LoadSdk<Sdk>): Gateway {
-  const { headers, idleTimeoutMs, ...given } = checkOptions(PROVIDER, AnthropicOptions, options)
-  const apiKey = given.apiKey ?? (process.env.ANTHROPIC_API_KEY?.trim() || undefined)
-  const baseURL = (given.baseURL ?? (process.env.ANTHROPIC_BASE_URL?.trim() || BASE_URL)).replace(/\/+$/, "")
+  const settings = settle(options, process.env)
+  const { apiKey, baseURL, headers } = settings
   const hide = hiding([apiKey, ...secretHeaders(headers)])
-  const settings = { provider: PROVIDER, apiKey: apiKey ?? "", baseURL, headers, idleTimeoutMs }
-  const open = anthropicClient(settings, load)
+  const open = anthropicClient({ ...settings, provider: PROVIDER, apiKey: apiKey ?? "" }, load)
 
   function connect(): Promise<AnthropicClient> {
     if (apiKey === undefined) throw noKey()

@@ -1,12 +1,10 @@
 import type { Anthropic } from "@anthropic-ai/sdk"
 import { guardedFetch } from "../http/guarded-fetch.js"
 import { type LoadSdk, optionalPeer } from "../http/optional-peer.js"
+import { patientFetch } from "../http/patient-fetch.js"
 
 /** What of the SDK is needed. */
-export type Sdk = Pick<
-  typeof import("@anthropic-ai/sdk"),
-  "Anthropic" | "APIError" | "APIConnectionError" | "APIConnectionTimeoutError"
->
+export type Sdk = Pick<typeof import("@anthropic-ai/sdk"), "Anthropic" | "APIError" | "APIConnectionError">
 
 /** The SDK, and a client made with it. */
 export interface AnthropicClient {
@@ -44,7 +42,7 @@ export function anthropicClient(
         // Else the environment's token would be sent beside the key.
         authToken: null,
         defaultHeaders: headers,
-        fetch: guardedFetch({ provider, ...(idleTimeoutMs !== undefined && { idleMs: idleTimeoutMs }) }),
+        fetch: patientFetch(guardedFetch({ provider, ...(idleTimeoutMs !== undefined && { idleMs: idleTimeoutMs }) })),
       }),
     }
     return made

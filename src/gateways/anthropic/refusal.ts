@@ -17,8 +17,6 @@ const STATUSES: Readonly<Record<string, number>> = {
 /** Reads the SDK's errors. `undefined` for those of the network, whose cause says more. */
 export function readRefusal(thrown: unknown, sdk: Sdk | undefined): Refusal | undefined {
   if (sdk === undefined) return undefined
-  // The one error of the network that the SDK gives no cause.
-  if (thrown instanceof sdk.APIConnectionTimeoutError) return { status: 408, message: "no answer in time" }
   if (!(thrown instanceof sdk.APIError) || thrown instanceof sdk.APIConnectionError) return undefined
   const { status, headers, type, apiMessage } = thrown
   return {

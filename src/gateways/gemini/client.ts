@@ -1,6 +1,7 @@
 import type { GoogleGenAI } from "@google/genai"
 import { guardedFetch } from "../http/guarded-fetch.js"
 import { type LoadSdk, optionalPeer } from "../http/optional-peer.js"
+import { patientFetch } from "../http/patient-fetch.js"
 import { refusingFetch } from "../http/refusing-fetch.js"
 
 /** What of the SDK is needed. */
@@ -24,6 +25,7 @@ export function geminiClient(
   let client: GoogleGenAI | undefined
   return async () => {
     const { GoogleGenAI } = await sdkOf()
+    const bounds = { provider, ...(idleTimeoutMs !== undefined && { idleMs: idleTimeoutMs }) }
     client ??= new GoogleGenAI({
       apiKey,
       // Else the environment may decide for another API.
@@ -31,7 +33,7 @@ export function geminiClient(
       // Without `retryOptions` the SDK does not ask again.
       httpOptions: {
         ...{ baseUrl: baseURL, headers: { ...headers } },
-        fetch: refusingFetch(guardedFetch({ provider, ...(idleTimeoutMs !== undefined && { idleMs: idleTimeoutMs }) })),
+        fetch: refusingFetch(patientFetch(guardedFetch(bounds))),
       },
     })
     return client

@@ -13,7 +13,6 @@ import { replyError } from "../errors.js"
 import type { Gateway, GatewayCall, OfferedModel } from "../gateway.js"
 import { askError } from "../http/ask-error.js"
 import { tokensOf } from "../http/estimated-usage.js"
-import { checkOptions } from "../http/gateway-options.js"
 import type { LoadSdk } from "../http/optional-peer.js"
 import { readReply } from "../http/read-reply.js"
 import { requestSignal } from "../http/request-signal.js"
@@ -22,11 +21,10 @@ import { fetchImages } from "../messages/fetch-image.js"
 import { geminiClient, type Sdk } from "./client.js"
 import { toCompletion, toParams } from "./convert.js"
 import { Gathered } from "./gather.js"
-import { GeminiOptions } from "./options.js"
+import { type GeminiOptions, settle } from "./options.js"
 import { readRefusal } from "./refusal.js"
 
 const PROVIDER = "gemini"
-const BASE_URL = "https://generativelanguage.googleapis.com"
 const MODELS_MAX = 1_000
 
 /**
@@ -42,12 +40,10 @@ export function gemini(options: GeminiOptions = {}): Gateway {
 
 /** The same, with an SDK from elsewhere. */
 export function geminiWith(options: GeminiOptions, load?: LoadSdk<Sdk>): Gateway {
-  const { headers, idleTimeoutMs, imagesFrom, ...given } = checkOptions(PROVIDER, GeminiOptions, options)
-  const { GOOGLE_API_KEY, GEMINI_API_KEY, GOOGLE_GEMINI_BASE_URL } = process.env
-  const apiKey = given.apiKey ?? (GOOGLE_API_KEY?.trim() || GEMINI_API_KEY?.trim() || undefined)
-  const baseURL = (given.baseURL ?? (GOOGLE_GEMINI_BASE_URL?.trim() || BASE_URL)).replace(/\/+$/, "")
+  const settings = settle(options, process.env)
+  const { apiKey, baseURL, headers, imagesFrom } = settings
   const hide = hiding([apiKey, ...secretHeaders(headers)])
-  const open = geminiClient({ provider: PROVIDER, apiKey: apiKey ?? "", baseURL, headers, idleTimeoutMs }, load)
+  const open = geminiClient({ ...settings, provider: PROVIDER, apiKey: apiKey ?? "" }, load)
 
   function connect(): Promise<GoogleGenAI> {
     if (apiKey === undefined) throw noKey()

@@ -15,6 +15,7 @@ import { askError, type Refusal } from "../http/ask-error.js"
 import { tokensOf } from "../http/estimated-usage.js"
 import { checkOptions } from "../http/gateway-options.js"
 import { guardedFetch } from "../http/guarded-fetch.js"
+import { patientFetch } from "../http/patient-fetch.js"
 import { readReply } from "../http/read-reply.js"
 import { refusalOf, refusingFetch } from "../http/refusing-fetch.js"
 import { requestSignal } from "../http/request-signal.js"
@@ -172,7 +173,7 @@ class OllamaGateway implements Gateway {
   ): Promise<Ollama> {
     const { Ollama } = await import("ollama")
     const bounds = { provider: this.provider, ...(idleMs !== undefined && { idleMs }) }
-    const fetch = refusingFetch(guardedFetch(bounds))
+    const fetch = refusingFetch(patientFetch(guardedFetch(bounds)))
     return new Ollama({
       host: this.#url,
       headers: { ...this.#headers },

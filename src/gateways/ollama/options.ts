@@ -1,12 +1,12 @@
 import { z } from "zod"
-import { ProviderName, TimerMs } from "../http/gateway-options.js"
+import { HeaderValues, ProviderName, TimerMs } from "../http/gateway-options.js"
 
 /** How a gateway to Ollama is made. */
 export const OllamaOptions = z.strictObject({
   /** Where the server is: `host`, `host:port` or a URL. Default `OLLAMA_HOST`, else `http://127.0.0.1:11434`. */
   host: z.string().min(1).optional(),
   /** Sent with each request, for a server behind a proxy that wants to know who asks. */
-  headers: z.record(z.string(), z.string()).optional(),
+  headers: HeaderValues.optional(),
   /**
    * How long the server keeps a model in memory after a request: a duration (`"10m"`), or seconds; below 0 for ever, 0 not
    * at all. Default: the server's, 5 minutes.
