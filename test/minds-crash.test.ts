@@ -1,126 +1,86 @@
-import { setTimeout as delay } from "node:timers/promises"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { afterEach, beforeAll, beforeEach, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { type Bus, openBus } from "../src/bus/bus.js"
-import { readHistory } from "../src/bus/reader.js"
 import { buildCli } from "./cli/support/cli.js"
-import { Sum, Worked } from "./fixtures/thinking.js"
-import type { FakeReply, SeenRequest } from "./support/llm/fake-protocol.js"
-import type { FakeServer } from "./support/llm/fake-server.js"
-import { startOpenAiServer } from "./support/llm/openai-server.js"
-import { take, until } from "./support/mesh.js"
+import { take } from "./support/mesh.js"
 import { startTestServer, type TestServer } from "./support/nats-server.js"
 import { type NodeProcess, startNodeProcess } from "./support/node-process.js"
 
 const FIXTURE = fileURLToPath(new URL("./fixtures/thinking.ts", import.meta.url))
-const EVENTS = 200
-const KILLS = 6
-/** So many steps run at a time, and each asks once at a time. */
-const SIDE_BY_SIDE = 16
-const TURNS = 3
 
-let nats: TestServer
-let bus: Bus
-let models: FakeServer
-const nodes: NodeProcess[] = []
+/** A server, and nodes that die on it one after the other. */
+class Scene {
+  readonly #nodes: NodeProcess[] = []
 
-beforeAll(() => buildCli())
-beforeEach(async () => {
-  nats = await startTestServer()
-  bus = await openBus({ url: nats.url, name: "tester" })
-  await bus.ensureStreams()
-  models = await startOpenAiServer()
-  models.reply((seen) => answer(seen))
-})
-afterEach(async () => {
-  for (const node of nodes.splice(0)) {
-    if (node.child.exitCode === null && node.child.signalCode === null) await node.kill9()
+  private constructor(
+    private readonly server: TestServer,
+    readonly bus: Bus,
+    private readonly marker: string,
+  ) {}
+
+  static async open(marker: string): Promise<Scene> {
+    const server = await startTestServer()
+    const bus = await openBus({ url: server.url, name: "tester" })
+    await bus.ensureStreams()
+    return new Scene(server, bus, marker)
   }
-  await models.close()
-  await bus.close()
-  await nats.stop()
-})
 
-async function startNode(): Promise<NodeProcess> {
-  const env = { LAB_URL: `${models.url}/v1` }
-  const node = await startNodeProcess([FIXTURE, "--nats", nats.url, "--no-http"], { env })
-  nodes.push(node)
-  return node
+  /** Starts nodes, one after the other, until the model has said what it thinks. @returns that, and how many nodes died */
+  async thought(): Promise<{ deaths: number; data: { system: string; tool: string } }> {
+    const thought = take(this.bus, "thinking.thought", 1, 60_000)
+    let done = false
+    thought.then(
+      () => (done = true),
+      () => (done = true),
+    )
+    for (let deaths = 0; ; deaths++) {
+      const env = { RUNS_FILE: this.marker }
+      const node = await startNodeProcess([FIXTURE, "--nats", this.server.url, "--no-http"], { env })
+      this.#nodes.push(node)
+      const died = new Promise<void>((resolve) => node.child.once("exit", () => resolve()))
+      await Promise.race([died, thought])
+      if (done) return { deaths, data: (await thought)[0]?.data as { system: string; tool: string } }
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { child, kill9 } of this.#nodes) if (child.exitCode === null && child.signalCode === null) await kill9()
+    await this.bus.close()
+    await this.server.stop()
+  }
 }
 
-/** Which turn of which sum a request is. */
-function turnOf({ messages }: SeenRequest): { readonly n: number; readonly turn: number } {
-  const n = Number(messages[0]?.text.replace("sum ", ""))
-  return { n, turn: messages.filter(({ role }) => role === "assistant").length }
-}
-
-/** Two rounds of tools, then what they came to. */
-function answer(seen: SeenRequest): FakeReply {
-  const { n, turn } = turnOf(seen)
-  const delayMs = 5 + ((n * 7 + turn * 13) % 40)
-  if (turn < TURNS - 1) {
-    return { delayMs, toolCalls: [{ id: `c${turn}`, name: "double", arguments: { n: n + turn } }] }
+describe.concurrent("an agent whose process died in a tool that its model called", () => {
+  let folder: string
+  const scenes: Scene[] = []
+  beforeAll(async () => {
+    await buildCli()
+    folder = mkdtempSync(join(tmpdir(), "murmur-thinking-"))
+  }, 120_000)
+  afterAll(async () => {
+    for (const scene of scenes) await scene.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const think = async (dies: "once" | "always") => {
+    const scene = await Scene.open(join(folder, dies))
+    scenes.push(scene)
+    await scene.bus.publish({ type: "thinking.task", key: dies, data: { dies } }, { producer: "cli" })
+    return scene.thought()
   }
-  const results = seen.messages.filter(({ role }) => role === "tool").map(({ text }) => text)
-  return { delayMs, text: results.join(" ") }
-}
 
-const resultOf = (n: number): string => `${n * 2} ${(n + 1) * 2}`
+  test("is told so as an instruction, and goes on", { timeout: 90_000 }, async () => {
+    const { deaths, data } = await think("once")
+    expect(deaths).toBe(1)
+    expect(data.tool).toBe("survived")
+    expect(data.system).toContain("Attempt 1 did not end: its process died. Under way at that moment was: tool deadly.")
+  })
 
-/** When each answer of a model was written to a journal, by sum and turn. */
-async function journaled(): Promise<Map<string, number>> {
-  const at = new Map<string, number>()
-  const read = { stream: bus.names.steps, filter: `${bus.names.mesh}.step.worker.>`, from: { seq: 1 } }
-  const turns = new Map<string, number>()
-  for await (const message of readHistory(bus.link, read)) {
-    const record = JSON.parse(Buffer.from(message.data).toString()) as { kind: string; call: string; answer: unknown }
-    if (record.kind !== "answer" || record.call !== "llm") continue
-    const turn = turns.get(message.subject) ?? 0
-    turns.set(message.subject, turn + 1)
-    at.set(`${message.subject.split(".").at(-1)} ${turn}`, message.time.getTime())
-  }
-  return at
-}
-
-test("nodes that are killed again and again: no answer that was journaled is paid twice, and every result is there once", async () => {
-  await startNode()
-  for (let n = 0; n < EVENTS; n++) await bus.publish(Sum({ n }, { id: `sum-${n}` }), { producer: "cli" })
-  for (let kill = 1; kill <= KILLS; kill++) {
-    const share = (EVENTS * TURNS * kill) / (KILLS + 2)
-    await until(`${share} calls`, () => models.calls.length >= share, 60_000)
-    await delay(Math.random() * 50) // anywhere in the work
-    await nodes.pop()?.kill9()
-    await startNode()
-  }
-  const worked = await take(bus, Worked.type, EVENTS, 90_000)
-  const results = worked.map(({ data }) => data as { n: number; text: string })
-  expect(results.toSorted((a, b) => a.n - b.n)).toEqual(
-    Array.from({ length: EVENTS }, (_, n) => ({ n, text: resultOf(n) })),
-  )
-  expect(new Set(worked.map(({ id }) => id)).size).toBe(EVENTS)
-
-  const journal = await journaled()
-  expect(journal.size).toBe(EVENTS * TURNS)
-  const asked = new Map<string, number>()
-  for (const [index, { atMs }] of models.calls.entries()) {
-    const { n, turn } = turnOf(models.seen[index] as SeenRequest)
-    const call = `sum-${n} ${turn}`
-    asked.set(call, (asked.get(call) ?? 0) + 1)
-    expect(atMs, `${call} was asked after its answer was journaled`).toBeLessThanOrEqual((journal.get(call) ?? 0) + 5)
-  }
-  const twice = [...asked.values()].reduce((sum, times) => sum + times - 1, 0)
-  expect(Math.max(...asked.values()), "a call in flight is asked again at most once a kill").toBeLessThanOrEqual(
-    KILLS + 1,
-  )
-  expect(twice, "at most what was in flight at the kills").toBeLessThanOrEqual(KILLS * SIDE_BY_SIDE)
-}, 180_000)
-
-test("an agent in a worker thinks as one in the node does", async () => {
-  await startNode()
-  for (let n = 0; n < 4; n++)
-    await bus.publish({ type: "lab.isolated", key: `key-${n}`, data: { n } }, { producer: "cli" })
-  const worked = await take(bus, Worked.type, 4, 30_000)
-  const results = worked.map(({ data }) => data as { n: number; text: string })
-  expect(results.toSorted((a, b) => a.n - b.n)).toEqual(Array.from({ length: 4 }, (_, n) => ({ n, text: resultOf(n) })))
-  expect(models.calls.length).toBe(4 * TURNS)
+  test("again is told instead of dying a third time", { timeout: 90_000 }, async () => {
+    const { deaths, data } = await think("always")
+    expect(deaths).toBe(2)
+    expect(data.tool).toContain("the process ended 2 times while this ran")
+  })
 })

@@ -1,11 +1,15 @@
 import { ensureError, errorCode, isMurmurError, TerminalError } from "../../errors.js"
 import type { ToolOutcome } from "../../gateways/llm/port.js"
 import type { ToolCall } from "../../gateways/messages/message.js"
+import type { Journal } from "../journal/journal.js"
 import { Positions } from "../positions.js"
 import type { AttemptCore } from "../step-core.js"
 import type { Perform } from "../tools/perform-tool.js"
 import type { AnyTool } from "../tools/tool.js"
-import { checkInput } from "../tools/tool-data.js"
+import { checkInput, plainInput } from "../tools/tool-data.js"
+
+/** Processes die for other reasons as well: once says nothing of the call. */
+const DEATHS_MAX = 2
 
 /** A tool call that a model asks for. */
 export interface ToldCall {
@@ -31,24 +35,42 @@ export interface ToldCall {
 export async function callForModel(told: ToldCall): Promise<ToolOutcome> {
   const { core, tool, call, at } = told
   const noted = Positions.always(at.next())
-  const before = await core.effects.journaled(
+  const made = Positions.always(at.next())
+  const tell = async (content: string): Promise<ToolOutcome> => {
+    await core.effects.journaled(label(tool), null, (journal, asked) => journal.call(asked, () => content), noted)
+    return { content, isError: true }
+  }
+  const { before, deadly } = await core.effects.journaled(
     label(tool),
     null,
-    async (journal, { position }) => journal.answerAt(position),
+    async (journal, { position }) => ({
+      before: journal.answerAt(position),
+      deadly: isDeadly(journal, told, made.next()),
+    }),
     noted,
   )
-  if (before !== undefined) return { content: String(before), isError: true }
+  if (before !== undefined || deadly) core.toolCalls.note(tool)
+  if (before !== undefined) {
+    core.toolCalls.note(tool)
+    return { content: String(before), isError: true }
+  }
+  if (deadly) return tell(`Error: the process ended ${DEATHS_MAX} times while this ran. It is not run again.`)
   const thrown = new Set<unknown>()
   try {
     const input = checkInput(core.definition.name, tool, call.arguments)
-    const output = await core.toolCalls.call(tool, call.arguments, watched(told.perform(input), thrown), at)
+    const output = await core.toolCalls.call(tool, call.arguments, watched(told.perform(input), thrown), made)
     return { content: await told.show(output), isError: false }
   } catch (error) {
     if (!isData(told, error, thrown)) throw error
-    const content = await told.show(`Error: ${ensureError(error).message}`)
-    await core.effects.journaled(label(tool), null, (journal, made) => journal.call(made, () => content), noted)
-    return { content, isError: true }
+    return tell(await told.show(`Error: ${ensureError(error).message}`))
   }
+}
+
+/** Whether a call has ended its process again and again. One that only reads can be left to the model then. */
+function isDeadly(journal: Journal, { tool, call }: ToldCall, position: number): boolean {
+  if (tool.effect !== "read") return false
+  const made = { position, call: `tool ${tool.name}`, input: plainInput(tool, call.arguments) }
+  return journal.unknownTimes(made) >= DEATHS_MAX
 }
 
 function label(tool: AnyTool): string {
