@@ -21,9 +21,11 @@ const PutInput = z.object({
  *
  * @throws MurmurError `TOOL_OPTION`
  */
-export function putArtifact(options: BuiltinOptions = {}): Tool<string, z.input<typeof PutInput>, ArtifactInfo> {
+export function putArtifact<const Name extends string = "putArtifact">(
+  options: BuiltinOptions<Name> = {},
+): Tool<NoInfer<Name>, z.input<typeof PutInput>, ArtifactInfo> {
   checkKnown("putArtifact", options, [])
-  const { name: tool = "putArtifact" } = options
+  const { name: tool = "putArtifact" as Name } = options
   return inNode(
     defineTool({
       name: tool,
@@ -42,7 +44,7 @@ export function putArtifact(options: BuiltinOptions = {}): Tool<string, z.input<
 }
 
 /** Options of {@link getArtifact}. */
-export interface GetArtifactOptions extends BuiltinOptions {
+export interface GetArtifactOptions<Name extends string = string> extends BuiltinOptions<Name> {
   /** How much is read by one call, in bytes. Default 64 KiB. */
   readonly maxBytes?: number
   /** Whether what is kept there must not leave. Default true. */
@@ -70,9 +72,11 @@ const GetInput = z.object({
  *
  * @throws MurmurError `TOOL_OPTION`
  */
-export function getArtifact(options: GetArtifactOptions = {}): Tool<string, z.input<typeof GetInput>, ArtifactText> {
+export function getArtifact<const Name extends string = "getArtifact">(
+  options: GetArtifactOptions<Name> = {},
+): Tool<NoInfer<Name>, z.input<typeof GetInput>, ArtifactText> {
   checkKnown("getArtifact", options, ["maxBytes", "private", "untrusted"])
-  const { name: tool = "getArtifact" } = options
+  const { name: tool = "getArtifact" as Name } = options
   const maxBytes = checkCount(tool, "maxBytes", options.maxBytes ?? 65_536, 1, 16 * 1024 ** 2)
   return inNode(
     defineTool({

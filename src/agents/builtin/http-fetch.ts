@@ -22,7 +22,7 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] as const
 type Method = (typeof METHODS)[number]
 
 /** Options of {@link httpFetch}. */
-export interface HttpFetchOptions extends BuiltinOptions {
+export interface HttpFetchOptions<Name extends string = string> extends BuiltinOptions<Name> {
   /** Whom it may ask: `api.github.com`, `*.example.com` (its subdomains), `example.com:8443`. */
   readonly allow: readonly string[]
   /** How it may ask. Default GET and HEAD. */
@@ -77,14 +77,19 @@ const OURS = ["host", "connection", "content-length", "transfer-encoding", "upgr
  * @example
  * const readPage = httpFetch({ allow: ["api.github.com", "*.example.com"] })
  */
-export function httpFetch(options: HttpFetchOptions): Tool<string, Input, HttpReply> {
+export function httpFetch<const Name extends string = "httpFetch">(
+  options: HttpFetchOptions<Name>,
+): Tool<NoInfer<Name>, Input, HttpReply> {
   return httpFetchOver(internet, options)
 }
 
 /** {@link httpFetch} over another network: for tests. */
-export function httpFetchOver(network: Network, options: HttpFetchOptions): Tool<string, Input, HttpReply> {
+export function httpFetchOver<const Name extends string = "httpFetch">(
+  network: Network,
+  options: HttpFetchOptions<Name>,
+): Tool<NoInfer<Name>, Input, HttpReply> {
   checkKnown("httpFetch", options, OWN)
-  const { name = "httpFetch", allow } = options
+  const { name = "httpFetch" as Name, allow } = options
   const rules = new FetchRules(name, checkTexts(name, "allow", allow, "hosts"))
   const methods = methodsOf(name, options.methods)
   const headers = headersOf(name, options.headers)

@@ -2,9 +2,9 @@ import { MurmurError, TerminalError } from "../../errors.js"
 import type { ToolApproval } from "../tools/tool.js"
 
 /** What all built-in tools may be given. */
-export interface BuiltinOptions {
+export interface BuiltinOptions<Name extends string = string> {
   /** Under which it stands in `ctx.tools`; give it where an agent has two of a kind. */
-  readonly name?: string
+  readonly name?: Name
   /** What models and people are told of it; default: what it does, in general. */
   readonly description?: string
   /** How long one call may take, in milliseconds. Default 30_000. */

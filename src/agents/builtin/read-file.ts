@@ -6,7 +6,7 @@ import { Jail } from "./jail.js"
 import { type BuiltinOptions, checkCount, checkKnown, common } from "./options.js"
 
 /** Options of {@link readFile}. */
-export interface ReadFileOptions extends BuiltinOptions {
+export interface ReadFileOptions<Name extends string = string> extends BuiltinOptions<Name> {
   /** The folder that it may read, with all that is in it. Relative to where the process was started. */
   readonly root: string
   /** How much of a file is read by one call, in bytes. Default 256 KiB. */
@@ -42,9 +42,11 @@ const MIB = 1024 ** 2
  * @example
  * const readDocs = readFile({ root: "docs", private: false, untrusted: false })
  */
-export function readFile(options: ReadFileOptions): Tool<string, z.input<typeof Input>, FileText> {
+export function readFile<const Name extends string = "readFile">(
+  options: ReadFileOptions<Name>,
+): Tool<NoInfer<Name>, z.input<typeof Input>, FileText> {
   checkKnown("readFile", options, ["root", "maxBytes", "private", "untrusted"])
-  const { name = "readFile", maxBytes: most = MIB / 4 } = options
+  const { name = "readFile" as Name, maxBytes: most = MIB / 4 } = options
   const jail = Jail.of(name, options.root)
   const maxBytes = checkCount(name, "maxBytes", most, 1, 64 * MIB)
   return defineTool({

@@ -9,7 +9,7 @@ import { DATE_GRAMMAR, parseDate } from "./date-grammar.js"
 import { type BuiltinOptions, checkKnown, common, wrong } from "./options.js"
 
 /** Options of {@link resolveDate}. */
-export interface ResolveDateOptions extends BuiltinOptions {
+export interface ResolveDateOptions<Name extends string = string> extends BuiltinOptions<Name> {
   /** Where calendars and clocks are looked at, unless a call says otherwise: `Europe/Berlin`. Default `UTC`. */
   readonly timeZone?: string
 }
@@ -40,9 +40,11 @@ const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-
  * @example
  * const when = resolveDate({ timeZone: "Europe/Berlin" })
  */
-export function resolveDate(options: ResolveDateOptions = {}): Tool<string, z.input<typeof Input>, ResolvedDate> {
+export function resolveDate<const Name extends string = "resolveDate">(
+  options: ResolveDateOptions<Name> = {},
+): Tool<NoInfer<Name>, z.input<typeof Input>, ResolvedDate> {
   checkKnown("resolveDate", options, ["timeZone"])
-  const { name = "resolveDate", timeZone: usual = "UTC" } = options
+  const { name = "resolveDate" as Name, timeZone: usual = "UTC" } = options
   if (typeof usual !== "string" || !isTimeZone(usual)) {
     wrong(name, `timeZone must be one like Europe/Berlin, is ${JSON.stringify(usual)}`)
   }

@@ -18,7 +18,7 @@ import {
 import { type Ended, runProgram } from "./run-program.js"
 
 /** Options of {@link shell}. */
-export interface ShellOptions extends BuiltinOptions {
+export interface ShellOptions<Name extends string = string> extends BuiltinOptions<Name> {
   /** What it may run: programs (`npm`), or programs with their first arguments (`git log`). Found on the node's PATH. */
   readonly allow: readonly string[]
   /** Where programs run. */
@@ -58,9 +58,11 @@ const PROGRAM = /^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/
  * @example
  * const git = shell({ name: "git", allow: ["git log", "git show"], cwd: "checkout", effect: "read" })
  */
-export function shell(options: ShellOptions): Tool<string, z.input<typeof Input>, Ended> {
+export function shell<const Name extends string = "shell">(
+  options: ShellOptions<Name>,
+): Tool<NoInfer<Name>, z.input<typeof Input>, Ended> {
   checkKnown("shell", options, OWN)
-  const { name = "shell" } = options
+  const { name = "shell" as Name } = options
   const allowed = checkTexts(name, "allow", options.allow, "programs").map((entry) => wordsOf(name, entry))
   const cwd = cwdOf(name, options.cwd)
   const env = checkRecord(name, "env", options.env ?? {})

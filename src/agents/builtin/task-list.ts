@@ -8,7 +8,7 @@ import type { Tool, ToolContext } from "../tools/tool.js"
 import { type BuiltinOptions, checkCount, checkKnown, common } from "./options.js"
 
 /** Options of {@link taskList}. */
-export interface TaskListOptions extends BuiltinOptions {
+export interface TaskListOptions<Name extends string = string> extends BuiltinOptions<Name> {
   /** How many tasks a list may have. Default 100. */
   readonly tasksMax?: number
   /**
@@ -59,9 +59,11 @@ const CONFLICTS_MAX = 20
  *
  * @throws MurmurError `TOOL_OPTION`
  */
-export function taskList(options: TaskListOptions = {}): Tool<string, z.input<typeof Input>, { tasks: Task[] }> {
+export function taskList<const Name extends string = "taskList">(
+  options: TaskListOptions<Name> = {},
+): Tool<NoInfer<Name>, z.input<typeof Input>, { tasks: Task[] }> {
   checkKnown("taskList", options, ["tasksMax", "untrusted"])
-  const { name = "taskList" } = options
+  const { name = "taskList" as Name } = options
   const tasksMax = checkCount(name, "tasksMax", options.tasksMax ?? 100, 1, 1_000)
   const tool = defineTool({
     name,

@@ -10,7 +10,7 @@ import { Jail } from "./jail.js"
 import { type BuiltinOptions, checkCount, checkKnown, common, refused } from "./options.js"
 
 /** Options of {@link writeFile}. */
-export interface WriteFileOptions extends BuiltinOptions {
+export interface WriteFileOptions<Name extends string = string> extends BuiltinOptions<Name> {
   /** The folder that it may write in, and its folders. Relative to where the process was started; it has to be there. */
   readonly root: string
   /** How large a file may be, in bytes. Default 1 MiB. */
@@ -41,9 +41,11 @@ const { O_NOFOLLOW = 0, O_CREAT, O_EXCL, O_WRONLY } = constants
  * @example
  * const writeReport = writeFile({ root: "reports" })
  */
-export function writeFile(options: WriteFileOptions): Tool<string, z.input<typeof Input>, WrittenFile> {
+export function writeFile<const Name extends string = "writeFile">(
+  options: WriteFileOptions<Name>,
+): Tool<NoInfer<Name>, z.input<typeof Input>, WrittenFile> {
   checkKnown("writeFile", options, ["root", "maxBytes"])
-  const { name = "writeFile", maxBytes: most = MIB } = options
+  const { name = "writeFile" as Name, maxBytes: most = MIB } = options
   const jail = Jail.of(name, options.root)
   const maxBytes = checkCount(name, "maxBytes", most, 1, 64 * MIB)
   return defineTool({
