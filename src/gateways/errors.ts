@@ -11,7 +11,7 @@ import { isMurmurError, type MurmurError, RetryableError, TerminalError } from "
  * terminal: `LLM_KEY` (401, 402, 403), `LLM_MODEL` (404), `LLM_REQUEST` (400, 422), `LLM_CONTEXT` (more than the model's window),
  * `LLM_FILTERED` (held back by the provider), `LLM_IMAGE` (one that cannot be sent), `LLM_REPLY_TOO_LARGE`,
  * `LLM_UNSUPPORTED`, `LLM_OPTION`, `LLM_GATEWAY` (no such provider, or its package is not installed), `LLM_OBJECT` (no
- * object that fits, after repairs), `LLM_TURNS`, `LLM_LOOP`.
+ * object that fits, after repairs), `LLM_TURNS`, `LLM_LOOP`, `LLM_SCRIPT` (a script without an answer).
  */
 export type LlmErrorCode = `LLM_${string}`
 

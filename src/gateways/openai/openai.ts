@@ -72,8 +72,6 @@ export function openai(options: OpenAiOptions = {}): Gateway {
       const gathered = new Gathered()
       const chunks = await sdk.chat.completions.create(streamed, { signal: asked.signal })
       for await (const chunk of chunks) yield* gathered.add(chunk)
-      // The SDK ends a stream that was aborted as if it were whole.
-      call.signal.throwIfAborted()
       asked.done()
       const { answer } = gathered
       if (answer === undefined) throw replyError(provider, request.model, "the stream broke off before its end")
