@@ -105,6 +105,14 @@ describe("an agent with instructions", () => {
   })
 })
 
+test("instructions of a deployment that are no template are refused when its node starts", async () => {
+  const agents = { sorter: { instructions: "Sort {{ evnt.key }}" } }
+  await expect(startMesh({ models: { agents } }).then((started) => started.stop())).rejects.toMatchObject({
+    code: "TEMPLATE",
+    message: expect.stringContaining('the instructions of agent "sorter": unknown variable "evnt"'),
+  })
+})
+
 describe("an agent with history", () => {
   const listener = (more: object = {}) =>
     defineAgent("listener", {

@@ -9,6 +9,7 @@ import type {
   BrokerRequest,
   ProviderStatus,
 } from "../gateways/broker/broker.js"
+import { checkAliases, resolveModels } from "../gateways/broker/model-names.js"
 import type { ModelsDefinition } from "../gateways/define-models.js"
 import type { Gateway } from "../gateways/gateway.js"
 import { type KnownModel, knownModel } from "../gateways/models/known-model.js"
@@ -35,7 +36,9 @@ export class LazyBroker implements Broker {
   }
 
   model(name: string): KnownModel {
-    return this.#open?.model(name) ?? knownModel(name, this.models.models)
+    if (this.#open !== undefined) return this.#open.model(name)
+    const [first] = resolveModels([name], checkAliases(this.models.aliases ?? {}))
+    return knownModel(first ?? name, this.models.models)
   }
 
   status(): readonly ProviderStatus[] {

@@ -1,4 +1,5 @@
 import type { MindPorts } from "../agents/llm/ports.js"
+import { checkOverrides } from "../agents/minds/overrides.js"
 import type { Bus } from "../bus/bus.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { ensureError } from "../errors.js"
@@ -24,6 +25,7 @@ export class NodeMinds implements MindPorts {
     private readonly telemetry: Telemetry,
     models: ModelsDefinition | undefined,
   ) {
+    checkOverrides(models?.agents)
     this.#models = models ?? {}
     this.#broker = new LazyBroker(bus, telemetry, this.#models)
   }
@@ -67,6 +69,7 @@ export class NodeMinds implements MindPorts {
   /** Uses other models from now on. What is under way ends with those that it began with. */
   replace(models: ModelsDefinition | undefined): void {
     if (models === this.#models || (models === undefined && Object.keys(this.#models).length === 0)) return
+    checkOverrides(models?.agents)
     const before = this.#broker
     this.#models = models ?? {}
     this.#broker = new LazyBroker(this.bus, this.telemetry, this.#models)

@@ -13,9 +13,9 @@ import { notesMessage } from "./history/choose.js"
 import { makeNotes } from "./history/make-notes.js"
 import { remember } from "./history/remember.js"
 import { mindful } from "./mindful-context.js"
-import { type Prompt, preparePrompt, VARIABLES } from "./prompt.js"
+import { checkInstructions } from "./overrides.js"
+import { type Prompt, preparePrompt } from "./prompt.js"
 import { toolsOf } from "./step-tools.js"
-import { checkTemplate } from "./template.js"
 
 /** What an instructed handler is made of. */
 export interface Instructed extends CheckedMind {
@@ -32,7 +32,7 @@ export interface Instructed extends CheckedMind {
  * @throws MurmurError `TEMPLATE` when the instructions are no template, `AGENT_OPTION` when two tools have the same name
  */
 export function instructedHandle(agent: Instructed): (event: MurmurEvent, ctx: StepContext) => Promise<void> {
-  checkTemplate(agent.instructions, { what: `the instructions of agent "${agent.name}"`, variables: VARIABLES })
+  checkInstructions(agent.name, agent.instructions)
   const tools = toolsOf(agent)
   let toolTokens: number | undefined
   return async (event, given) => {

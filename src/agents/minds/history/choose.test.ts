@@ -179,7 +179,13 @@ describe("what is remembered of a step", () => {
   })
 
   test("stays known to be of outsiders, also when what they said is noted and gone", () => {
-    const said = (id: string, trust: "internal" | "external") => ({ id, type: "t", at: "", trust, messages: [user(id)] })
+    const said = (id: string, trust: "internal" | "external") => ({
+      id,
+      type: "t",
+      at: "",
+      trust,
+      messages: [user(id)],
+    })
     let talk = foldSaid(NO_CONVERSATION, said("a", "internal"))
     expect(talk.outside).toBeUndefined()
     talk = foldSaid(foldSaid(talk, said("b", "external")), said("c", "internal"))
