@@ -8,6 +8,7 @@ import type { Guards } from "./guards/guards.js"
 import type { Routing } from "./intake.js"
 import type { MindPorts } from "./llm/ports.js"
 import type { EventPort } from "./ports.js"
+import type { ToolServices } from "./tools/node-services.js"
 
 /** What every host of an agent needs of its node. */
 export interface AgentPorts {
@@ -20,6 +21,8 @@ export interface AgentPorts {
   readonly guards: Guards
   /** What its agents think with; `undefined` where the node has no models. */
   readonly minds?: MindPorts | undefined
+  /** For the tools that the node runs itself; `undefined` where it has nothing to offer them. */
+  readonly toolServices?: ToolServices | undefined
   /** Jitter, 0 to 1. */
   readonly random: () => number
   /** Of the node that hosts the agent. */

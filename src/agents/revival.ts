@@ -83,7 +83,7 @@ export class Revival {
     }
     if (resume.kind === "result") {
       if (wait.kind !== "task") return { kind: "nothing" }
-      return takeResult(journal, { position, wait, at }, resume, { producer: carrier.producer, events: this.events })
+      return takeResult(journal, { position, wait, at }, resume, { carrier, events: this.events })
     }
     if (wait.kind !== "ask" || wait.id !== resume.question) return { kind: "nothing" }
     const { choices } = wait

@@ -19,15 +19,21 @@ import type { Run, StepPorts } from "./step-ports.js"
 import type { ToolFunctions } from "./tools/tool.js"
 import type { ToolCalls } from "./tools/tool-calls.js"
 
+/** How an output is sealed. */
+export interface SealAs {
+  /** Whether outsiders have a say in it. */
+  readonly tainted: boolean
+}
+
 /** What all steps of an agent are made with. */
 export interface StepParts {
   readonly agent: AgentDefinition
   readonly log: Log
   readonly clock: Clock
   readonly ports: StepPorts
-  seal(run: Run, draft: EventDraft, position: number): SealedEvent
+  seal(run: Run, draft: EventDraft, as: SealAs & { readonly position: number }): SealedEvent
   /** As `seal`, of what the runtime itself emits in the agent's name. */
-  sealFreely(run: Run, draft: EventDraft, id?: string): SealedEvent
+  sealFreely(run: Run, draft: EventDraft, as: SealAs & { readonly id?: string }): SealedEvent
   effects(run: Run, session: Session | undefined, onSuspended: () => void): Effects
   tools(run: Run, step: Step, effects: Effects): ToolCalls
   delegation(run: Run, step: Step, effects: Effects): Delegation
@@ -90,7 +96,7 @@ export class Step implements MindfulContext {
   get emit(): StepContext["emit"] {
     return (draft) => {
       this.mustBeOpen("emitted")
-      this.outputs.push(this.parts.seal(this.of, draft, this.outputs.length))
+      this.outputs.push(this.parts.seal(this.of, draft, { position: this.outputs.length, tainted: this.#tainted }))
     }
   }
 
@@ -185,7 +191,7 @@ export class Step implements MindfulContext {
    * its id, which it brings along.
    */
   send(draft: EventDraft): void {
-    this.outputs.push(this.parts.sealFreely(this.of, draft))
+    this.outputs.push(this.parts.sealFreely(this.of, draft, { tainted: this.#tainted }))
   }
 
   /** To be called when the handler of a task has returned. */
@@ -207,6 +213,11 @@ export class Step implements MindfulContext {
   /** What was done besides emitting; `undefined` when nothing was. */
   get made(): AttemptCore | undefined {
     return this.#madeCore
+  }
+
+  get #tainted(): boolean {
+    if (this.parts.agent.history !== undefined) return this.#core.tainted
+    return this.#madeCore?.tainted ?? false
   }
 
   get #core(): AttemptCore {

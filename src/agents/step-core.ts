@@ -12,7 +12,9 @@ import type { TaskResult } from "./delegation/task.js"
 import type { Effects } from "./effects.js"
 import type { StepMeter } from "./guards/guards.js"
 import { llmCalls, llmPort, type StepLlmCalls } from "./llm/step-llm.js"
+import { conversationOf } from "./minds/history/compose.js"
 import type { Positions } from "./positions.js"
+import type { StepUsage } from "./sessions/record.js"
 import { type Caller, type ModelTool, performerOf, type StepCore } from "./step-calls.js"
 import type { Step, StepParts } from "./step-context.js"
 import type { Run, StepPorts } from "./step-ports.js"
@@ -51,6 +53,23 @@ export class AttemptCore implements StepCore {
   /** What was called of tools so far; `undefined` when nothing was. */
   get madeToolCalls(): ToolCalls | undefined {
     return this.#toolCalls
+  }
+
+  /**
+   * Whether outsiders have a say in what the step does: by what its tools have read, or by what its session remembers.
+   * What it emits from then on is theirs as well.
+   */
+  get tainted(): boolean {
+    if (this.#toolCalls?.tainted === true) return true
+    return this.definition.history !== undefined && conversationOf(this.effects.state).outside === true
+  }
+
+  /** What was used of models, for the step's commit. */
+  get usage(): StepUsage | undefined {
+    if (this.bill.turns === 0) return undefined
+    const { usage, costMicroUsd } = this.bill.total
+    const { inputTokens, outputTokens } = usage
+    return { inputTokens, outputTokens, ...(costMicroUsd !== undefined && { costMicroUsd }) }
   }
 
   get delegation(): Delegation {

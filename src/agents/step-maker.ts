@@ -7,11 +7,12 @@ import { EmitGate, type StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { Delegation } from "./delegation/delegation.js"
 import { isTaskOf } from "./delegation/duty.js"
+import { heardFrom } from "./delegation/outside.js"
 import { Effects } from "./effects.js"
 import type { Journal } from "./journal/journal.js"
 import { conversationOf } from "./minds/history/compose.js"
 import type { Session } from "./sessions/session.js"
-import { Step, type StepParts } from "./step-context.js"
+import { type SealAs, Step, type StepParts } from "./step-context.js"
 import { journalOf } from "./step-notes.js"
 import type { Run, StepPorts } from "./step-ports.js"
 import { ToolCalls } from "./tools/tool-calls.js"
@@ -49,16 +50,18 @@ export class StepMaker implements StepParts {
     this.#gate.check(draft)
   }
 
-  seal(run: Run, draft: EventDraft, position: number): SealedEvent {
+  seal(run: Run, draft: EventDraft, { position, tainted }: SealAs & { readonly position: number }): SealedEvent {
     const { id, key = "" } = run.input.event
-    return this.sealFreely(run, this.#gate.check(draft), derivedId(this.agent.name, key, id, position))
+    const checked = this.#gate.check(draft)
+    return this.sealFreely(run, checked, { tainted, id: derivedId(this.agent.name, key, id, position) })
   }
 
-  sealFreely({ input, span }: Run, draft: EventDraft, id?: string): SealedEvent {
+  sealFreely({ input, span }: Run, draft: EventDraft, { tainted, id }: SealAs & { readonly id?: string }): SealedEvent {
     const { event: cause } = input
     const { agent, ports } = this
     const trace = span === undefined ? cause.trace : span.context
-    return seal(draft, { mesh: ports.names.mesh, producer: agent.name, cause, trace }, id)
+    const trust = tainted ? ("external" as const) : undefined
+    return seal(draft, { mesh: ports.names.mesh, producer: agent.name, cause, trace, trust }, id)
   }
 
   effects(run: Run, session: Session | undefined, onSuspended: () => void): Effects {
@@ -83,7 +86,10 @@ export class StepMaker implements StepParts {
   }
 
   delegation(run: Run, step: Step, effects: Effects): Delegation {
-    return new Delegation({ agent: this.agent, run, effects, ports: this.ports, send: (draft) => step.send(draft) })
+    const { agent, ports } = this
+    const tainted = (): boolean => step.core.tainted
+    const onOutside = (other: string): void => step.core.toolCalls.note(heardFrom(other))
+    return new Delegation({ agent, run, effects, ports, tainted, onOutside, send: (draft) => step.send(draft) })
   }
 
   /** Calls the handler. @returns a promise only where the handler does */

@@ -10,6 +10,7 @@ import type { RunTeller } from "./llm/run-teller.js"
 import type { EventPort } from "./ports.js"
 import type { CommitRecord, GivenUpRecord } from "./sessions/record.js"
 import type { Session } from "./sessions/session.js"
+import type { ToolServices } from "./tools/node-services.js"
 
 /** Where the sessions of an agent with state are. */
 export interface Sessions {
@@ -35,6 +36,8 @@ export interface StepPorts extends EffectPorts {
   readonly nodeId: string
   /** What agents think with; `undefined` where the node has no models. */
   readonly minds?: MindPorts | undefined
+  /** For the tools that the node runs itself. */
+  readonly toolServices?: ToolServices | undefined
   /** Waits without holding one of the agent's places. */
   pause(wait: Promise<unknown>): Promise<unknown>
   /** Takes secrets out of what is written down of errors. */

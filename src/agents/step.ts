@@ -199,7 +199,9 @@ export class StepRunner {
       const { isFirst } = session
       const changes =
         entries.length === 0 && !isFirst ? [] : changesBetween(isFirst ? undefined : session.state, step.whole)
-      const record = this.#commitRecord(input, attempt, session, { entries, changes, outputs: step.outputs })
+      const usage = step.made?.usage
+      const done = { entries, changes, outputs: step.outputs, ...(usage !== undefined && { usage }) }
+      const record = this.#commitRecord(input, attempt, session, done)
       crashPoint("P5")
       if ((await sessions.commit(session, record)) === "stored") {
         crashPoint("P6")
@@ -247,7 +249,7 @@ export class StepRunner {
     input: StepInput,
     attempt: number,
     session: Session,
-    done: Pick<CommitRecord, "entries" | "changes" | "outputs">,
+    done: Pick<CommitRecord, "entries" | "changes" | "outputs" | "usage">,
   ): CommitRecord {
     return {
       kind: "commit",

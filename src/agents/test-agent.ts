@@ -27,6 +27,7 @@ import type { StepInput } from "./step-ports.js"
 import type { Question, Resume, SuspensionPort, Timer } from "./suspension.js"
 import { MemoryLog, ReplayAgain } from "./test-memory.js"
 import { MemoryPipelines } from "./test-pipelines.js"
+import { memoryToolServices } from "./tools/memory-services.js"
 
 /** What became of the events of one `when`. */
 export interface AgentTestResult {
@@ -194,6 +195,7 @@ class Bench {
         ...{ telemetry: noTelemetry, names, clock: systemClock, openJournal, suspension, nodeId: "test" },
         events: this.#events(),
         guards: memoryGuards().of(agent),
+        toolServices: memoryToolServices(),
         minds: testMinds(this.options.models, (draft) => this.#told.push(draft)),
         sessions: this.#sessions,
         redact: (text: string) => text,

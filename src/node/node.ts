@@ -9,6 +9,8 @@ import { HandlerHost } from "../agents/handler-host.js"
 import type { AgentHost } from "../agents/host.js"
 import { ReactHost } from "../agents/react-host.js"
 import { codeRoutes, routingOf, withoutPredicates } from "../agents/routes.js"
+import { busToolServices } from "../agents/tools/bus-services.js"
+import type { ToolServices } from "../agents/tools/node-services.js"
 import type { Bus } from "../bus/bus.js"
 import type { EventDraft } from "../bus/event.js"
 import type { PublishAck, PublishOptions } from "../bus/publisher.js"
@@ -66,6 +68,7 @@ export class MurmurNode {
   readonly #suspensions: Suspensions
   readonly #alone = new Alone()
   readonly #minds: NodeMinds
+  readonly #toolServices: ToolServices
   #plainTable = RouteTable.from([])
   #presenceTimer: NodeJS.Timeout | undefined
   #http: string | null = null
@@ -85,6 +88,7 @@ export class MurmurNode {
     const redact = options.redact ?? ((text: string) => text)
     const partitionsOf = (agent: string): 1 | 8 | 64 => this.#hosts.get(agent)?.agent.partitions ?? 1
     this.#suspensions = new Suspensions(options.bus, buckets, this.#log, partitionsOf, this.#stopping.signal)
+    this.#toolServices = busToolServices(options.bus)
     this.#minds = new NodeMinds(options.bus, options.telemetry, options.models)
     this.#deadLetters = new DeadLetterWriter(options.bus.publisher, options.bus.names, redact)
   }
@@ -242,6 +246,7 @@ export class MurmurNode {
       random: Math.random,
       nodeId: this.id,
       minds: this.#minds,
+      toolServices: this.#toolServices,
       onQuarantine: () => void this.#announce(),
       routing: routingOf(agent.name, { plain: () => this.#plainTable, full: () => this.routes.live.table }),
     }

@@ -1,10 +1,10 @@
 import type { TaskWait } from "../journal/records.js"
-import type { TaskResult } from "./task.js"
+import type { StoredResult } from "./task.js"
 
 /** What became of one task, as it arrived. */
 export interface Arrived {
   readonly task: string
-  readonly result: TaskResult
+  readonly result: StoredResult
 }
 
 /**
@@ -12,14 +12,14 @@ export interface Arrived {
  *
  * @returns a result for each task, in their order; `undefined` while more must come
  */
-export function decide(wait: TaskWait, arrived: readonly Arrived[]): TaskResult[] | undefined {
+export function decide(wait: TaskWait, arrived: readonly Arrived[]): StoredResult[] | undefined {
   if (!isEnough(wait, arrived)) return undefined
   const message = "The others were enough: nobody waited for it"
   return results(wait, arrived, { code: "DELEGATE_UNANSWERED", message })
 }
 
 /** What a step goes on with when its time is up. */
-export function decideAtDeadline(wait: TaskWait, arrived: readonly Arrived[]): TaskResult[] {
+export function decideAtDeadline(wait: TaskWait, arrived: readonly Arrived[]): StoredResult[] {
   return results(wait, arrived, { code: "DELEGATE_TIMEOUT", message: `No result had come by ${wait.until}` })
 }
 
@@ -37,7 +37,7 @@ function results(
   { tasks }: TaskWait,
   arrived: readonly Arrived[],
   missing: { readonly code: string; readonly message: string },
-): TaskResult[] {
+): StoredResult[] {
   const came = new Map(arrived.map(({ task, result }) => [task, result]))
   return tasks.map(({ id, agent }) => {
     return came.get(id) ?? { ok: false, error: { ...missing, message: `"${agent}": ${missing.message}` } }

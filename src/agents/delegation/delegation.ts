@@ -24,7 +24,7 @@ import {
   type HandoffOptions,
 } from "./options.js"
 import { type Addressee, addressee, checkTaskOutput, type Target } from "./target.js"
-import { type TaskContext, type TaskData, type TaskResult, taskId } from "./task.js"
+import { type StoredResult, type TaskContext, type TaskData, type TaskResult, taskId } from "./task.js"
 
 /** What delegating needs of a node. */
 export interface DelegationPorts {
@@ -40,8 +40,12 @@ export interface DelegationParts {
   readonly run: { readonly input: { readonly event: MurmurEvent }; readonly span: Span | undefined }
   readonly effects: Pick<Effects, "wait">
   readonly ports: DelegationPorts
+  /** Whether outsiders have a say in what the step does by now, and so in the tasks that it gives. */
+  readonly tainted: () => boolean
   /** Publishes an event with the step's other outputs, under the id that it has. */
   readonly send: (draft: EventDraft) => void
+  /** Outsiders have had a say in what an agent has replied. */
+  readonly onOutside: (agent: string) => void
 }
 
 /** The context that delegates: the step's own, or one of its branches. */
@@ -192,7 +196,11 @@ export class Delegation {
     const begin = async (waits: Wait): Promise<void> => {
       if (waits.kind === "task") await this.#publish(waits, position, prepared, isNew)
     }
-    return (await this.parts.effects.wait({ position, call, input }, wait, begin)) as TaskResult[]
+    const results = (await this.parts.effects.wait({ position, call, input }, wait, begin)) as StoredResult[]
+    return results.map(({ outside, ...result }, n) => {
+      if (outside === true) this.parts.onOutside(prepared[n]?.to.name ?? "")
+      return result
+    })
   }
 
   /** @param isNew not when somebody has begun with it before: then it may be there, whatever the dedup window says */
@@ -229,6 +237,7 @@ export class Delegation {
   #seal(draft: EventDraft): SealedEvent {
     const { ports, run } = this.parts
     const trace = run.span === undefined ? this.#event.trace : run.span.context
-    return seal(draft, { mesh: ports.names.mesh, producer: this.#agent, cause: this.#event, trace })
+    const trust = this.parts.tainted() ? ("external" as const) : undefined
+    return seal(draft, { mesh: ports.names.mesh, producer: this.#agent, cause: this.#event, trace, trust })
   }
 }

@@ -1,10 +1,11 @@
+import type { MurmurEvent } from "../../bus/event.js"
 import { errorCode } from "../../errors.js"
 import type { Journal } from "../journal/journal.js"
 import type { TaskWait, WaitingRecord } from "../journal/records.js"
 import type { EventPort } from "../ports.js"
 import { mayReply, type ResultResume, taskOf } from "./authority.js"
 import { type Arrived, decide, decideAtDeadline } from "./decide.js"
-import type { TaskResult } from "./task.js"
+import type { StoredResult } from "./task.js"
 
 /** What the arrival of a result means for a step that waits for it. */
 export type ResultMeaning =
@@ -12,7 +13,7 @@ export type ResultMeaning =
   | { readonly kind: "refused" }
   /** It is noted; more must come. */
   | { readonly kind: "noted" }
-  | { readonly kind: "enough"; readonly results: TaskResult[] }
+  | { readonly kind: "enough"; readonly results: StoredResult[] }
 
 const TOO_LARGE = "DELEGATE_TOO_LARGE"
 
@@ -24,13 +25,17 @@ export async function takeResult(
   journal: Journal,
   { position, wait, at }: Pick<WaitingRecord, "position" | "at"> & { readonly wait: TaskWait },
   resume: ResultResume,
-  { producer, events }: { readonly producer: string; readonly events: Pick<EventPort, "ids"> },
+  {
+    carrier,
+    events,
+  }: { readonly carrier: Pick<MurmurEvent, "producer" | "trust">; readonly events: Pick<EventPort, "ids"> },
 ): Promise<ResultMeaning> {
   const task = taskOf(wait, resume)
   if (task === undefined) return { kind: "refused" }
-  if (!(await mayReply(producer, task, resume, { events, from: at }))) return { kind: "refused" }
+  if (!(await mayReply(carrier.producer, task, resume, { events, from: at }))) return { kind: "refused" }
   const before = journal.cameAt(position)
-  const arrived: Arrived = { task: task.id, result: resume.result }
+  const outside = carrier.trust === "external"
+  const arrived: Arrived = { task: task.id, result: { ...resume.result, ...(outside && { outside }) } }
   const isKnown = before.some((other) => other.task === task.id)
   const results = decide(wait, isKnown ? before : [...before, arrived])
   if (results !== undefined) return { kind: "enough", results }
@@ -42,7 +47,7 @@ export async function takeResult(
 export function resultsAtDeadline(
   journal: Journal,
   { position, wait }: { position: number; wait: TaskWait },
-): TaskResult[] {
+): StoredResult[] {
   return decideAtDeadline(wait, journal.cameAt(position))
 }
 
@@ -60,7 +65,7 @@ async function noteResult(journal: Journal, position: number, { task, result }: 
 export async function resolveWith(
   journal: Journal,
   position: number,
-  results: readonly TaskResult[],
+  results: readonly StoredResult[],
   seq: number,
 ): Promise<void> {
   try {
@@ -75,7 +80,7 @@ export async function resolveWith(
   }
 }
 
-function tooLarge(): TaskResult {
+function tooLarge(): StoredResult {
   const message = "The results are together larger than one message of the server: have agents reply with references"
   return { ok: false, error: { code: TOO_LARGE, message } }
 }

@@ -49,11 +49,17 @@ export const TaskData = z.object({
 })
 export type TaskData = z.infer<typeof TaskData>
 
+/** Whether outsiders had a say in it: then they have one in the step that goes on with it, too. */
+const outside = z.boolean().optional()
+
 /** What became of a task. An error is data: whoever waits decides what follows. */
 export const TaskResult = z.discriminatedUnion("ok", [
-  z.object({ ok: z.literal(true), output: z.unknown() }),
-  z.object({ ok: z.literal(false), error: z.object({ code: z.string(), message: z.string() }) }),
+  z.object({ ok: z.literal(true), output: z.unknown(), outside }),
+  z.object({ ok: z.literal(false), error: z.object({ code: z.string(), message: z.string() }), outside }),
 ])
+
+/** A result as it is stored. */
+export type StoredResult = TaskResult & { readonly outside?: boolean | undefined }
 
 /** What became of one of several tasks. */
 export type TaskResult<Output = unknown> =

@@ -17,6 +17,7 @@ import { withAttemptNote } from "../minds/attempt-note.js"
 import type { Positions } from "../positions.js"
 import type { Caller, ModelTool } from "../step-calls.js"
 import type { AttemptCore } from "../step-core.js"
+import { fitResult } from "../tools/fit-result.js"
 import type { Perform } from "../tools/perform-tool.js"
 import type { AnyTool } from "../tools/tool.js"
 import type { MindPorts } from "./ports.js"
@@ -68,6 +69,9 @@ export function specOf(tool: ModelTool): ToolSpec {
   specs.set(tool, spec)
   return spec
 }
+
+/** So much of a tool's result a model is shown; where the rest is, it is told. */
+const RESULT_BYTES_MAX = 32_768
 
 /** What one `text`, `object`, `stream` or `embed` of a step asks and does. */
 export class StepLlmCalls implements LlmCalls<ModelTool> {
@@ -174,8 +178,8 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
   }
 
   async #show(output: unknown): Promise<string> {
-    const text = typeof output === "string" ? output : (JSON.stringify(output) ?? "done")
-    return this.step.core.ports.redact(text)
+    const { redact, toolServices } = this.step.core.ports
+    return (await fitResult(output, { maxBytes: RESULT_BYTES_MAX, artifacts: toolServices?.artifacts, redact })).text
   }
 }
 

@@ -25,6 +25,9 @@ export interface NodeServices {
   readonly memos: MemoPort
 }
 
+/** The same for all steps. */
+export type ToolServices = Omit<NodeServices, "stepTime">
+
 /** @throws TerminalError `TOOL_NODE` where a node runs without what the tool needs */
 export function nodeServices(tool: string, { node }: { readonly node?: NodeServices | undefined }): NodeServices {
   if (node !== undefined) return node

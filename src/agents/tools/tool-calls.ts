@@ -9,12 +9,12 @@ import type { Positions } from "../positions.js"
 import { passGate } from "./approval.js"
 import { runsInNode } from "./in-node.js"
 import { LargeOutputs } from "./large-outputs.js"
-import type { NodeServices } from "./node-services.js"
+import type { ToolServices } from "./node-services.js"
 import { type Perform, performTool } from "./perform-tool.js"
 import type { AnyTool, Reconciled } from "./tool.js"
 import { checkInput, checkOutput, plainInput } from "./tool-data.js"
 import { observeTool } from "./tool-telemetry.js"
-import { TrustGate } from "./trust-gate.js"
+import { type Labels, TrustGate } from "./trust-gate.js"
 import { outcomeUnknown, questionAbout } from "./unknown-outcome.js"
 
 /** The step that calls. */
@@ -43,7 +43,7 @@ export interface ToolPorts {
   /** Takes secrets out of what people are asked. */
   redact(text: string): string
   /** For the tools that the node runs itself. */
-  readonly toolServices?: Omit<NodeServices, "stepTime">
+  readonly toolServices?: ToolServices | undefined
 }
 
 /** More unknown outcomes of one call than this would meet those of the next. */
@@ -103,8 +103,8 @@ export class ToolCalls {
     return checkOutput(tool, await this.#large.whole(recorded))
   }
 
-  /** A call was made before, and is known to have failed: what came of it was told to the handler all the same. */
-  note(tool: AnyTool): void {
+  /** Something was told to the handler that no call has just returned: what a call before came to, what another agent says. */
+  note(tool: Labels): void {
     this.#gate.enter(tool)
   }
 

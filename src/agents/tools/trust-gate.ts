@@ -1,7 +1,7 @@
 import type { AnyTool } from "./tool.js"
 
 /** What the gate looks at. */
-type Labels = Pick<AnyTool, "name" | "private" | "egress" | "untrusted" | "approval">
+export type Labels = Pick<AnyTool, "name" | "private" | "egress" | "untrusted" | "approval">
 
 /** A call before it begins. */
 export interface Entry {
