@@ -1,6 +1,6 @@
 import { errorCode, type MurmurError, RetryableError, TerminalError } from "../../errors.js"
 import { isLlmError } from "../errors.js"
-import { type KnownModel, knownModel } from "../models/known-model.js"
+import type { KnownModel } from "../models/known-model.js"
 import { askModel } from "./ask-model.js"
 import type { Answer, Asked } from "./asked.js"
 import { cachePlace } from "./cached.js"
@@ -26,7 +26,7 @@ const FINAL = new Set(["LLM_CLOSED"])
  * @throws what the models said last, one that may help to try again before one that may not; `details.tried` has them all
  */
 export async function askChain<T>(asked: Asked, names: readonly string[], work: Work<T>): Promise<Answer<T>> {
-  const models = names.map((name) => knownModel(name, asked.settings.models))
+  const models = names.map(asked.known)
   const failures: MurmurError[] = []
   const tried: Tried[] = []
   for (const [at, model] of models.entries()) {
@@ -34,7 +34,7 @@ export async function askChain<T>(asked: Asked, names: readonly string[], work: 
     try {
       return await askOne(asked, model, models.slice(at + 1), work)
     } catch (error) {
-      if (asked.signal.aborted) throw asked.signal.reason
+      if (asked.ending.reason !== undefined) throw asked.ending.reason
       if (!isLlmError(error) || FINAL.has(error.code)) throw error
       failures.push(error)
       tried.push({ model: model.name, code: errorCode(error), message: error.message, tries: asked.tries - before })

@@ -3,10 +3,10 @@ import { isLlmError } from "../errors.js"
 import type { KnownModel } from "../models/known-model.js"
 import type { Answer, Asked } from "./asked.js"
 import { estimateOf } from "./billing.js"
-import { delay } from "./clock.js"
 import type { Applicant } from "./lane.js"
 import type { Provider } from "./provider.js"
 import { askedAfterMs, isRetryable, sendRequest } from "./request.js"
+import { delay } from "./waits.js"
 import type { Work } from "./work.js"
 
 /** What follows a request that failed. */
@@ -21,7 +21,7 @@ type Next =
  * provider wants to be asked again.
  *
  * @param hasOthers whether another model would be asked after this one: then it waits for no provider for long
- * @throws the last failure; the signal's reason
+ * @throws the last failure; why the call has ended
  */
 export async function askModel<T>(
   asked: Asked,
@@ -37,11 +37,11 @@ export async function askModel<T>(
     try {
       return await sendRequest(asked, provider, model, work, turn)
     } catch (error) {
-      if (asked.signal.aborted) throw asked.signal.reason
+      if (asked.ending.reason !== undefined) throw asked.ending.reason
       const next = afterFailure(error, asked, hasOthers, progress)
       if (next.next === "give-up") throw error
       asked.telemetry.retrying(model, ensureError(error), next.next === "wait" ? next.delayMs : 0)
-      if (next.next === "wait") await delay(asked.settings.clock, next.delayMs, asked.signal)
+      if (next.next === "wait") await delay(asked.settings.clock, next.delayMs, asked.ending)
     }
   }
 }
@@ -58,14 +58,14 @@ function applicantOf<T>(
   hasOthers: boolean,
   progress: Progress,
 ): Applicant {
-  const { signal, priority, deadlineMs, arrival } = asked
+  const { ending, priority, deadlineMs, arrival } = asked
   const waits: Applicant["waits"] = (reason, untilMs) => {
     if (untilMs > latestMs(asked, hasOthers)) return false
     if (reason === "busy") return true
     // Without a deadline a call would rather be told than wait for a provider that may be down for long.
     return !hasOthers && (deadlineMs !== Number.POSITIVE_INFINITY || progress.wasBusy)
   }
-  return { signal, priority, deadlineMs, arrival, tokens: () => estimateOf(model, work).tokens, waits }
+  return { ending, priority, deadlineMs, arrival, tokens: () => estimateOf(model, work).tokens, waits }
 }
 
 /** Until when a call waits for a provider that wants to be left alone. */

@@ -1,6 +1,8 @@
 import type { TraceContext } from "../../telemetry/ports.js"
+import type { KnownModel } from "../models/known-model.js"
 import type { Meter } from "./broker.js"
 import type { CallTelemetry } from "./call-telemetry.js"
+import type { Ending } from "./ending.js"
 import type { BrokerSettings } from "./options.js"
 import type { Provider } from "./provider.js"
 
@@ -9,8 +11,9 @@ export interface Asked {
   readonly settings: BrokerSettings
   readonly providers: ReadonlyMap<string, Provider>
   readonly telemetry: CallTelemetry
-  /** The caller's, or the broker's end. */
-  readonly signal: AbortSignal
+  readonly ending: Ending
+  /** What is known of a model. */
+  readonly known: (name: string) => KnownModel
   readonly meter: Meter | undefined
   readonly priority: number
   /** `Infinity` where there is none. */

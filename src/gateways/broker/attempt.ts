@@ -1,12 +1,12 @@
 import type { BrokerClock } from "./clock.js"
+import type { Ending } from "./ending.js"
 import { idle, timedOut } from "./refusals.js"
 
 /** What one request to a provider is given. */
 export interface AttemptLimits {
   /** Of the model, for messages. */
   readonly name: string
-  /** The caller's. */
-  readonly signal: AbortSignal
+  readonly ending: Ending
   /** In all. */
   readonly timeoutMs: number
   /** Between two pieces of an answer. */
@@ -25,27 +25,26 @@ export interface Sending {
 /**
  * Sends one request, and waits for its answer no longer than it may take: whether or not the gateway heeds its signal.
  *
- * @throws RetryableError `LLM_TIMEOUT`, `LLM_IDLE`; the signal's reason; what `send` throws
+ * @throws RetryableError `LLM_TIMEOUT`, `LLM_IDLE`; why the call has ended; what `send` throws
  */
 export function attempt<T>(limits: AttemptLimits, send: (sending: Sending) => Promise<T>): Promise<T> {
-  const { name, signal, timeoutMs, idleMs, clock } = limits
+  const { name, ending, timeoutMs, idleMs, clock } = limits
   return new Promise<T>((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
+    if (ending.reason !== undefined) return reject(ending.reason)
     const sending = new AbortController()
     let cancelIdle: (() => void) | undefined
     const end = (): void => {
       cancelTimeout()
       cancelIdle?.()
-      signal.removeEventListener("abort", aborted)
+      off()
     }
     const giveUp = (reason: unknown): void => {
       end()
       reject(reason)
       sending.abort(reason)
     }
-    const aborted = (): void => giveUp(signal.reason)
+    const off = ending.on(giveUp)
     const cancelTimeout = clock.after(timeoutMs, () => giveUp(timedOut(name, timeoutMs)))
-    signal.addEventListener("abort", aborted, { once: true })
     const piece = (): void => {
       if (sending.signal.aborted) return
       cancelIdle?.()

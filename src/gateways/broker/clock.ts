@@ -20,23 +20,3 @@ export const systemClock: BrokerClock = {
     return () => clearTimeout(timer)
   },
 }
-
-/**
- * Waits.
- *
- * @throws the signal's reason, when it is aborted before
- */
-export function delay(clock: BrokerClock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    const aborted = (): void => {
-      cancel()
-      reject(signal.reason)
-    }
-    const cancel = clock.after(ms, () => {
-      signal.removeEventListener("abort", aborted)
-      resolve()
-    })
-    signal.addEventListener("abort", aborted, { once: true })
-  })
-}

@@ -6,10 +6,10 @@ import { observed } from "./call-telemetry.js"
 import type { CircuitState } from "./circuit.js"
 import { completionWork } from "./completion-work.js"
 import { embeddingWork } from "./embedding-work.js"
+import { Ending, Waits } from "./ending.js"
 import { observeProviders } from "./gauges.js"
 import { resolveModels } from "./model-names.js"
 import { type BrokerOptions, type BrokerSettings, checkOptions } from "./options.js"
-import { OwnSignal } from "./own-signal.js"
 import { openProvider, type Provider, statusOf } from "./provider.js"
 import { badOption, closed } from "./refusals.js"
 import type { Work } from "./work.js"
@@ -31,13 +31,17 @@ export function createBroker(options: BrokerOptions): Broker {
   return new GatewayBroker(checkOptions(options))
 }
 
+/** Names of models may come from events: so many are remembered. */
+const MODELS_MAX = 1_000
+
 class GatewayBroker implements Broker {
   readonly #settings: BrokerSettings
   readonly #providers: ReadonlyMap<string, Provider>
-  readonly #signals = new Set<OwnSignal>()
+  readonly #waits = new Waits()
+  readonly #models = new Map<string, KnownModel>()
   readonly #endGauges: () => void
   #arrivals = 0
-  #closed = false
+  #underWay = 0
   #empty: (() => void) | undefined
 
   constructor(settings: BrokerSettings) {
@@ -59,7 +63,7 @@ class GatewayBroker implements Broker {
 
   model(name: string): KnownModel {
     const [first] = resolveModels([name], this.#settings.aliases)
-    const model = knownModel(first ?? name, this.#settings.models)
+    const model = this.#known(first ?? name)
     if (!this.#providers.has(model.provider)) throw noGateway(model, [...this.#providers.keys()])
     return model
   }
@@ -69,11 +73,9 @@ class GatewayBroker implements Broker {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
     this.#endGauges()
-    const reason = closed()
-    for (const own of [...this.#signals]) own.abort(reason)
-    if (this.#signals.size === 0) return
+    this.#waits.close(closed())
+    if (this.#underWay === 0) return
     await new Promise<void>((resolve) => {
       this.#empty = resolve
     })
@@ -86,37 +88,56 @@ class GatewayBroker implements Broker {
   ): Promise<
     T & Pick<BrokerCompletion, "answeredBy" | "cached" | "tries" | "durationMs" | "costMicroUsd" | "firstPartMs">
   > {
-    if (this.#closed) throw closed()
-    call.signal.throwIfAborted()
+    const ending = new Ending(call.signal, this.#waits)
+    if (ending.reason !== undefined) throw ending.reason
     const models = resolveModels(names, this.#settings.aliases)
     const beganMs = this.#settings.clock.steady()
-    const own = new OwnSignal(call.signal, this.#signals)
+    this.#underWay++
     try {
       const answered = await observed(this.#settings, firstOf(models), work, call, async (telemetry) => {
-        const asked = this.#asked(call, own.signal, telemetry)
+        const asked = this.#asked(call, ending, telemetry)
         const answer = await askChain(asked, models, work)
         return { ...answer, tries: asked.tries }
       })
       work.deliver(answered.answer, answered.cached)
       return { ...answered.answer, ...tookOf(answered, this.#settings.clock.steady() - beganMs) }
     } finally {
-      own.end()
-      if (this.#signals.size === 0) this.#empty?.()
+      this.#underWay--
+      if (this.#underWay === 0) this.#empty?.()
     }
   }
 
   #asked(
     { priority = 0, deadlineMs = Number.POSITIVE_INFINITY, meter, trace }: BrokerCall,
-    signal: AbortSignal,
+    ending: Ending,
     telemetry: Asked["telemetry"],
   ): Asked {
     if (!Number.isFinite(priority)) throw badOption("ask a model", `priority must be a number, is ${String(priority)}`)
     if (Number.isNaN(deadlineMs)) throw badOption("ask a model", "deadlineMs must be a time, is NaN")
     const settings = this.#settings
     return {
-      ...{ settings, providers: this.#providers, telemetry, signal, meter, priority, deadlineMs, trace },
-      ...{ arrival: this.#arrivals++, beganMs: settings.clock.now(), tries: 0 },
+      settings,
+      providers: this.#providers,
+      known: this.#known,
+      telemetry,
+      ending,
+      meter,
+      priority,
+      deadlineMs,
+      trace,
+      arrival: this.#arrivals++,
+      beganMs: settings.clock.now(),
+      tries: 0,
     }
+  }
+
+  /** As `knownModel`, which looks through tables: a broker is asked for the same few models again and again. */
+  readonly #known = (name: string): KnownModel => {
+    const seen = this.#models.get(name)
+    if (seen !== undefined) return seen
+    const model = knownModel(name, this.#settings.models)
+    if (this.#models.size < MODELS_MAX) this.#models.set(name, model)
+    return model
   }
 
   #circuitChanged(provider: string, state: CircuitState): void {

@@ -1,6 +1,7 @@
 import { ensureError } from "../../errors.js"
 import { Circuit, type CircuitOptions, type CircuitState, type Health } from "./circuit.js"
 import type { BrokerClock } from "./clock.js"
+import type { Ending } from "./ending.js"
 import { HoldOff, type Trial } from "./hold-off.js"
 import type { Permit, RateLimiter, RateLimits } from "./ports.js"
 import { circuitOpen, deadlinePassed, heldOff, queueFull } from "./refusals.js"
@@ -8,7 +9,7 @@ import { type Urgency, UrgencyQueue } from "./urgency-queue.js"
 
 /** One that wants to send a request. */
 export interface Applicant extends Urgency {
-  readonly signal: AbortSignal
+  readonly ending: Ending
   /** An estimate of what it will use; only asked where tokens are limited. */
   tokens(): number
   /** Whether it can wait so long for a provider that is left alone, or that said when to come back. */
@@ -98,11 +99,11 @@ export class Lane {
   /**
    * Waits until a request may be sent.
    *
-   * @throws RetryableError `LLM_TIMEOUT`, `LLM_QUEUE_FULL`, `LLM_CIRCUIT_OPEN`, `LLM_BUSY`; the signal's reason; what the
+   * @throws RetryableError `LLM_TIMEOUT`, `LLM_QUEUE_FULL`, `LLM_CIRCUIT_OPEN`, `LLM_BUSY`; why the call has ended; what the
    *   limiter throws
    */
   turn(applicant: Applicant): Promise<Turn> {
-    if (applicant.signal.aborted) return Promise.reject(applicant.signal.reason)
+    if (applicant.ending.reason !== undefined) return Promise.reject(applicant.ending.reason)
     const refusal = this.#refusal(applicant)
     if (refusal !== undefined) return Promise.reject(refusal)
     if (this.#options.limits === undefined && this.#waiting.size === 0 && this.#isOpen()) {
@@ -122,12 +123,12 @@ export class Lane {
     const { provider, waitingMax } = this.#options
     if (this.#waiting.size >= waitingMax) return Promise.reject(queueFull(provider, waitingMax))
     const { clock } = this.#ports
-    const { signal, priority, deadlineMs, arrival } = applicant
+    const { ending, priority, deadlineMs, arrival } = applicant
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.remove(waiting)
         cancelDeadline?.()
-        signal.removeEventListener("abort", aborted)
+        off()
       }
       const refuse = (error: unknown): void => {
         leave()
@@ -138,12 +139,11 @@ export class Lane {
         leave()
         resolve(this.#begin(permit))
       }
-      const aborted = (): void => refuse(signal.reason)
       const waiting: Waiting = { priority, deadlineMs, arrival, applicant, grant, refuse }
       const cancelDeadline = Number.isFinite(deadlineMs)
         ? clock.after(deadlineMs - clock.now(), () => refuse(deadlinePassed(provider)))
         : undefined
-      signal.addEventListener("abort", aborted, { once: true })
+      const off = ending.on(refuse)
       this.#waiting.add(waiting)
       this.#serve()
     })

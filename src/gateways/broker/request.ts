@@ -8,14 +8,14 @@ import type { Reservation } from "./broker.js"
 import type { Health } from "./circuit.js"
 import type { Turn } from "./lane.js"
 import type { Provider } from "./provider.js"
-import { unlessAborted } from "./waits.js"
+import { unlessEnded } from "./waits.js"
 import type { Work } from "./work.js"
 
 /**
  * Sends one request, for which it has its turn: reserves what it may cost, asks, settles what it has cost, and gives the
  * turn back with what it says of the provider.
  *
- * @throws what the meter and the gateway throw; `LLM_TIMEOUT`, `LLM_IDLE`, `LLM_REPLY_TOO_LARGE`; the signal's reason
+ * @throws what the meter and the gateway throw; `LLM_TIMEOUT`, `LLM_IDLE`, `LLM_REPLY_TOO_LARGE`; why the call has ended
  */
 export async function sendRequest<T>(
   asked: Asked,
@@ -69,15 +69,15 @@ async function send<T>(
   return { answer, firstPartMs }
 }
 
-/** @throws what the meter throws; the signal's reason, and takes back what comes to be reserved after that */
+/** @throws what the meter throws; why the call has ended, and takes back what comes to be reserved after that */
 async function reserve<T>(
-  { meter, signal }: Asked,
+  { meter, ending }: Asked,
   model: KnownModel,
   work: Work<T>,
 ): Promise<Reservation | undefined> {
   if (meter === undefined || !meter.active) return undefined
   const reserving = settledOnce(meter.reserve(estimateOf(model, work)))
-  return unlessAborted(reserving, signal, (late) => late.settle("nothing"))
+  return unlessEnded(reserving, ending, (late) => late.settle("nothing"))
 }
 
 /** A reservation that heeds the first word only. */
@@ -99,10 +99,10 @@ function endFailed(turn: Turn, error: unknown): Health {
   return health
 }
 
-function limitsOf<T>({ settings, signal, deadlineMs }: Asked, { name }: KnownModel, work: Work<T>): AttemptLimits {
+function limitsOf<T>({ settings, ending, deadlineMs }: Asked, { name }: KnownModel, work: Work<T>): AttemptLimits {
   const { clock, idleMs } = settings
   const leftMs = Math.max(1, deadlineMs - clock.now())
-  return { name, signal, timeoutMs: Math.min(work.timeoutMs ?? settings.timeoutMs, leftMs), idleMs, clock }
+  return { name, ending, timeoutMs: Math.min(work.timeoutMs ?? settings.timeoutMs, leftMs), idleMs, clock }
 }
 
 /** What an error says of the provider. A refusal that names a status shows that it is there. */

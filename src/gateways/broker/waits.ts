@@ -1,24 +1,44 @@
 import type { BrokerClock } from "./clock.js"
+import type { Ending } from "./ending.js"
 
 /**
- * What a promise comes to, unless the signal is aborted before.
+ * Waits so many milliseconds.
+ *
+ * @throws why the call has ended, if it ends before
+ */
+export function delay(clock: BrokerClock, ms: number, ending: Ending): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (ending.reason !== undefined) return reject(ending.reason)
+    const off = ending.on((reason) => {
+      cancel()
+      off()
+      reject(reason)
+    })
+    const cancel = clock.after(ms, () => {
+      off()
+      resolve()
+    })
+  })
+}
+
+/**
+ * What a promise comes to, unless the call ends before.
  *
  * @param late told of what it comes to afterwards
- * @throws the signal's reason
+ * @throws why the call has ended
  */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal, late: (value: T) => void): Promise<T> {
+export function unlessEnded<T>(promise: Promise<T>, ending: Ending, late: (value: T) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    const aborted = (): void => reject(signal.reason)
-    if (signal.aborted) aborted()
-    else signal.addEventListener("abort", aborted, { once: true })
+    const off = ending.on(reject)
+    if (ending.reason !== undefined) reject(ending.reason)
     promise.then(
       (value) => {
-        signal.removeEventListener("abort", aborted)
-        if (signal.aborted) late(value)
-        else resolve(value)
+        off()
+        if (ending.reason === undefined) resolve(value)
+        else late(value)
       },
       (error: unknown) => {
-        signal.removeEventListener("abort", aborted)
+        off()
         reject(error)
       },
     )
