@@ -1,11 +1,18 @@
 import { afterAll, test as base, beforeAll, describe, expect } from "vitest"
 import type { BucketEntry } from "../src/bus/bucket.js"
 import { type Bus, openBus } from "../src/bus/bus.js"
+import type { Broker } from "../src/gateways/broker/broker.js"
+import { createBroker } from "../src/gateways/broker/create-broker.js"
+import type { ProviderLimits } from "../src/gateways/broker/options.js"
+import { openai } from "../src/gateways/openai/openai.js"
 import { MeshRateLimiter } from "../src/node/llm/rate-limits.js"
 import { recordKey } from "../src/node/llm/rate-limits-record.js"
-import { type ArrivalServer, mostIn, startArrivalServer } from "./support/llm/arrivals.js"
+import { type Arrival, type ArrivalServer, mostIn, startArrivalServer } from "./support/llm/arrivals.js"
+import { ask } from "./support/llm/ask.js"
+import type { FakeServer } from "./support/llm/fake-server.js"
 import { type CallerOptions, type LimitedCaller, startCaller } from "./support/llm/limited-caller.js"
 import { type CallerProcess, startCallerProcess } from "./support/llm/limited-caller-process.js"
+import { startOpenAiServer } from "./support/llm/openai-server.js"
 import { until } from "./support/mesh.js"
 import { startTestServer, type TestServer } from "./support/nats-server.js"
 
@@ -98,7 +105,7 @@ describe.concurrent("limits that nodes share", () => {
     setting: { provider, process },
   }) => {
     const limits = { requestsPerMinute: 60 }
-    const options = { limits, windowMs: 60_000 }
+    const options = { limits, windowMs: 60_000, graceMs: 2_000 }
     const [first] = await Promise.all([
       process("killed", { ...options, skewMs: HOUR_MS }, 4),
       process("survivor", { ...options, skewMs: -HOUR_MS }, 4),
@@ -321,4 +328,52 @@ describe.concurrent("when the server is away", () => {
     await until("they go on", () => provider.arrivals.length >= 90)
     expect(mostIn(provider.arrivals, WINDOW_MS)).toBeLessThanOrEqual(20)
   }, 60_000)
+})
+
+describe.concurrent("brokers on several nodes", () => {
+  /** Brokers with limits that they share, each on a connection of its own, that ask one provider with one key. */
+  async function brokers(server: FakeServer, limits: ProviderLimits, { node, account }: Setting): Promise<Broker[]> {
+    const gateway = openai({ baseURL: `${server.url}/v1`, apiKey: `key-of-${account}` })
+    await gateway.models({ signal: NEVER }) // loads the library, which may take longer than a request is allowed to
+    const nodes = [await node("a", {}), await node("b", {})]
+    return nodes.map(({ limiter }) => createBroker({ gateways: [gateway], limits: { openai: limits }, limiter }))
+  }
+
+  test("together keep to what one key is allowed", async ({ setting }) => {
+    const server = await startOpenAiServer()
+    setting.afterwards(() => server.close())
+    const both = await brokers(server, { requestsPerMinute: 20 }, setting)
+    const arrivals: Arrival[] = []
+    server.reply(() => {
+      arrivals.push({ at: performance.now(), from: "", tokens: 0 })
+      return { text: "ok" }
+    })
+    const asked = both.flatMap((broker) =>
+      Array.from({ length: 35 }, () => ask(broker, "Hi", { models: ["openai/m"] })),
+    )
+    const answers = await Promise.all(asked)
+    expect(answers.every(({ tries }) => tries === 1)).toBe(true)
+    expect(arrivals).toHaveLength(70)
+    expect(mostIn(arrivals, WINDOW_MS)).toBeLessThanOrEqual(20)
+  })
+
+  test("send one request in all each time that a provider says later", async ({ setting }) => {
+    const server = await startOpenAiServer()
+    setting.afterwards(() => server.close())
+    const both = await brokers(server, { requestsPerMinute: 1_000, concurrency: 1 }, setting)
+    const askedMs = 400
+    const refused: number[] = []
+    server.reply(() => {
+      if (refused.length === 6) return { text: "ok" }
+      refused.push(performance.now())
+      return { fault: { status: 429, headers: { "retry-after-ms": `${askedMs}` } } }
+    })
+    const [one, other] = both
+    const first = ask(one as Broker, "Hi", { models: ["openai/m"] })
+    await until("the other node knows", () => (other?.status()[0]?.untilMs ?? 0) > 0, 1_000)
+    const more = both.flatMap((broker) => Array.from({ length: 5 }, () => ask(broker, "Hi", { models: ["openai/m"] })))
+    await Promise.all([first, ...more])
+    const gaps = refused.slice(1).map((at, n) => at - (refused[n] ?? 0))
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(askedMs)
+  })
 })

@@ -17,7 +17,7 @@ export interface MeshRateLimiterOptions {
   readonly windowMs?: number
   /**
    * How long a request may be on its way from its permit to the provider, in milliseconds; it counts so much longer than the
-   * window. A permit that comes late is not used. Default 1_000.
+   * window. A permit that comes late is not used. Default 2_000: the first request also loads its provider's library.
    */
   readonly graceMs?: number
   readonly clock?: Clock
@@ -27,7 +27,7 @@ export interface MeshRateLimiterOptions {
 
 const BUCKET = "llm-limits"
 const WINDOW_MS = 60_000
-const GRACE_MS = 1_000
+const GRACE_MS = 2_000
 const HOLD_MS_MAX = 86_400_000
 const RETRY_MS = 500
 

@@ -41,7 +41,7 @@ export async function startCaller(options: CallerOptions): Promise<LimitedCaller
   const closing = new AbortController()
   const clock = { ...systemClock, now: () => Date.now() + skewMs, steady: () => performance.now() + skewMs }
   const limiter = await MeshRateLimiter.open(bus, { signal: closing.signal, windowMs, graceMs, clock })
-  const take: LimitedCaller["take"] = (draw = {}, signal = closing.signal) =>
+  const take: LimitedCaller["take"] = (draw = {}, signal = new AbortController().signal) =>
     limiter.take({ provider: "fake", account, tokens, ...draw }, limits, signal)
   let pausing = new AbortController()
   let sending: Promise<unknown> = Promise.resolve()
