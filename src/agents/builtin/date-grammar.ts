@@ -61,6 +61,7 @@ const CHARS_MAX = 100
 export function parseDate(expression: string, now: Civil): DateMeaning | undefined {
   if (expression.length > CHARS_MAX) return undefined
   const text = expression.trim().toLowerCase().replace(/\s+/g, " ").replace(/^on /, "")
+  if (text === "now") return { kind: "after", seconds: 0 }
   const span = parseSpan(text, now)
   if (span !== undefined) return span
   const time = TIME.exec(text)
@@ -127,9 +128,8 @@ const DAYS: Readonly<Record<string, number>> = {
   ...{ "day before yesterday": -2, "the day before yesterday": -2 },
 }
 
-/** Only what names a day alone, or `now`. */
+/** What names a day alone. */
 function parseDay(text: string, now: Civil): Civil | undefined {
-  if (text === "now") return now
   const days = Object.hasOwn(DAYS, text) ? DAYS[text] : undefined
   if (days !== undefined) return addDays(midnight(now), days)
   return parseWeekday(text, now) ?? parseEdge(text, now) ?? parseShift(text, now) ?? parseCalendar(text, now)
