@@ -4,8 +4,9 @@ import { ensureError, errorCode } from "../../errors.js"
 import type { Draw, Permit, RateLimits } from "../../gateways/broker/ports.js"
 import type { Log } from "../../telemetry/ports.js"
 import { Ahead, Grace, type Grant, type Grants } from "./rate-limits-ahead.js"
+import { amountOf, chooseGrants, type Granting } from "./rate-limits-granting.js"
 import { Line, type Waiter } from "./rate-limits-line.js"
-import { type Plan, planFor } from "./rate-limits-plan.js"
+import { type Amount, type Plan, planFor } from "./rate-limits-plan.js"
 import { changedRecord, type LimitRecord, NO_RECORD, readRecord } from "./rate-limits-record.js"
 import type { ServerTime } from "./rate-limits-time.js"
 import { Untold } from "./rate-limits-untold.js"
@@ -30,21 +31,12 @@ export interface RecordStore {
   update(value: unknown, revision: number): Promise<number>
 }
 
-/** Who gets what by one write. */
-interface Granting {
-  readonly waiters: readonly Waiter[]
-  readonly ahead: number
-  readonly tokensAhead: number
-  readonly probe: boolean
-}
-
 /** A permit that was counted nowhere. */
 export const FREE: Permit = { used: () => {} }
 
-/** How many permits one write may grant, besides those ahead. */
-const GRANTS_MAX = 100
 /** How long the watch may take to show our own write before it is read. */
 const SHOWN_MS = 20
+const NOTHING: Amount = { requests: 0, tokens: 0 }
 const CONFLICT_MS_MAX = 50
 const RETRY_MS = 100
 const RETRY_MS_MAX = 2_000
@@ -160,7 +152,8 @@ export class SharedAccount {
       return
     }
     const nowMs = time.now()
-    const granting = this.#choose(nowMs)
+    const planOf = (waiter: Waiter, granted: Amount): Plan => this.#plan(waiter, nowMs, granted)
+    const granting = chooseGrants(this.#line, this.#ahead, planOf, clock.steady())
     if (granting.waiters.length > 0 || this.#untold.dueAt <= clock.steady()) await this.#write(granting, nowMs)
     else await this.#sleep(this.#idleMs(nowMs))
   }
@@ -194,26 +187,7 @@ export class SharedAccount {
     this.#written = 0
   }
 
-  #choose(nowMs: number): Granting {
-    const waiters: Waiter[] = []
-    let plan: Plan | undefined
-    let tokens = 0
-    let probe = false
-    for (const waiter of this.#line.head(GRANTS_MAX)) {
-      plan = this.#plan(waiter, nowMs, { requests: waiters.length, tokens })
-      if (plan.next === "wait") break
-      waiters.push(waiter)
-      probe ||= plan.probe
-      tokens += waiter.draw.tokens
-    }
-    const [first] = waiters
-    if (first === undefined) return { waiters, ahead: 0, tokensAhead: 0, probe: false }
-    const room = plan?.next === "send" && !probe ? plan.room - 1 : 0
-    const ahead = this.#ahead.size(first, this.#ports.clock.steady(), waiters.length, room)
-    return { waiters, ahead, tokensAhead: first.draw.tokens, probe }
-  }
-
-  #plan({ draw, limits }: Waiter, nowMs: number, granted = { requests: 0, tokens: 0 }): Plan {
+  #plan({ draw, limits }: Waiter, nowMs: number, granted: Amount = NOTHING): Plan {
     const heldMs = this.#untold.heldMs
     if (heldMs > 0) return { next: "wait", untilMs: nowMs + heldMs }
     const taken = { ...granted, tokens: granted.tokens + this.#untold.extraTokens }
@@ -222,14 +196,14 @@ export class SharedAccount {
 
   async #write(granting: Granting, nowMs: number): Promise<void> {
     const { store, clock, windowMs } = this.#ports
-    const { waiters, ahead, tokensAhead, probe } = granting
+    const { ahead, probe } = granting
     if (ahead > 0) this.#giveBack(this.#ahead.takeBack())
     const { news, told } = this.#untold.tell()
-    const granted = waiters.reduce((sum, { draw }) => sum + draw.tokens, ahead * tokensAhead)
+    const granted = amountOf(granting)
     const change = {
       ...news,
-      requests: waiters.length + ahead,
-      tokens: Math.ceil(granted + news.extraTokens),
+      requests: granted.requests,
+      tokens: Math.ceil(granted.tokens + news.extraTokens),
       graceMs: this.#grace.ms,
       probe,
     }
