@@ -5,7 +5,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1
 
 /** How a model is to answer. What is not said is left to the provider. */
 export const CompletionOptions = z.strictObject({
-  /** How freely it chooses its words: 0 to 2. */
+  /** How freely it chooses its words: 0 to 2; only where the model can be told (newer ones of Anthropic cannot). */
   temperature: z.number().min(0).max(2).optional(),
   /** How many tokens the answer may have, reasoning included. */
   maxTokens: z.int().min(1).optional(),

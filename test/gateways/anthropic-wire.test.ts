@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { RetryableError, TerminalError } from "../../src/errors.js"
-import { anthropic, anthropicWith } from "../../src/gateways/anthropic/anthropic.js"
+import { anthropic } from "../../src/gateways/anthropic/anthropic.js"
+import { anthropicWith } from "../../src/gateways/anthropic/make-gateway.js"
 import type { CompletionRequest, ObjectRequest } from "../../src/gateways/completion.js"
 import type { Gateway } from "../../src/gateways/gateway.js"
 import { assistant, system, toolResult, user } from "../../src/gateways/messages/constructors.js"
@@ -90,6 +91,15 @@ describe("the gateway anthropic on the wire", () => {
     ])
   })
 
+  test("names calls of other providers as Anthropic takes names, in question and answer", async () => {
+    const call = { id: "functions.weather:0", name: "weather", arguments: {} }
+    await complete(gateway, { messages: [user("Hi"), assistant("", { toolCalls: [call] }), toolResult(call, "sunny")] })
+    expect(sent().slice(1)).toMatchObject([
+      { content: [{ type: "tool_use", id: "functions_weather_0" }] },
+      { content: [{ type: "tool_result", tool_use_id: "functions_weather_0" }] },
+    ])
+  })
+
   describe("thoughts", () => {
     test.each([
       ["claude-sonnet-4-5-20250929", "high", { type: "enabled", budget_tokens: 16_384 }, undefined],
@@ -148,6 +158,7 @@ describe("the gateway anthropic on the wire", () => {
     test("that nobody may read go back too", async () => {
       const content = [
         { type: "redacted_thinking", data: "b3BhcXVl" },
+        { type: "text", text: "\n\n" },
         { type: "text", text: "Hello" },
       ]
       const reply = {
@@ -160,7 +171,7 @@ describe("the gateway anthropic on the wire", () => {
       server.reply({ raw: { pieces: [JSON.stringify(reply)] } }, { text: "x" })
       const { message } = await complete(gateway)
       await complete(gateway, { messages: [user("Hi"), message, user("And?")] })
-      expect(sent()[1]?.content).toEqual(content)
+      expect(sent()[1]?.content).toEqual([content[0], content[2]])
     })
 
     test("stay away from another model, and from a message that was changed since", async () => {

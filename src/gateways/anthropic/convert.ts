@@ -20,6 +20,7 @@ import type { LoadedImages } from "../messages/load-image.js"
 import type { AssistantMessage, Message, ToolMessage, UserMessage } from "../messages/message.js"
 import { generationOf, toThinking } from "./generation.js"
 import { outputSchema } from "./output-schema.js"
+import { Block, keptOf, restored, textBlock, toolUse, wireId } from "./thoughts.js"
 
 /** What Anthropic is asked. The SDK does not know `temperature` any more. */
 export type Params = MessageCreateParamsNonStreaming & { readonly temperature?: number }
@@ -130,13 +131,13 @@ function toMessages(messages: readonly Message[], model: string, images: LoadedI
 }
 
 function toResult({ toolCallId, content, isError = false }: ToolMessage): ContentBlockParam {
-  return { type: "tool_result", tool_use_id: toolCallId, content, ...(isError && { is_error: true }) }
+  return { type: "tool_result", tool_use_id: wireId(toolCallId), content, ...(isError && { is_error: true }) }
 }
 
 function toUser({ content }: UserMessage, images: LoadedImages): string | ContentBlockParam[] {
   if (typeof content === "string") return content
   return content.flatMap((part): ContentBlockParam[] => {
-    if (part.type === "text") return part.text === "" ? [] : [{ type: "text", text: part.text }]
+    if (part.type === "text") return textBlock(part.text)
     const image = images.get(part.image)
     if (image === undefined) return []
     if ("url" in image) return [{ type: "image", source: { type: "url", url: image.url } }]
@@ -145,75 +146,9 @@ function toUser({ content }: UserMessage, images: LoadedImages): string | Conten
   })
 }
 
-/** A piece of an answer. */
-export const Block = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("text"), text: z.string() }),
-  z.object({ type: z.literal("thinking"), thinking: z.string(), signature: z.string() }),
-  z.object({ type: z.literal("redacted_thinking"), data: z.string() }),
-  z.object({ type: z.literal("tool_use"), id: z.string(), name: z.string(), input: z.unknown() }),
-])
-export type Block = z.infer<typeof Block>
-
-/**
- * What goes back to Anthropic with a message: its thoughts as they were signed, and where they stood among what was said.
- * Texts stand by their length and calls by their id: a message that somebody has changed since fits no more.
- */
-const Kept = z.object({
-  model: z.string(),
-  blocks: z.array(
-    z.union([
-      z.object({ text: z.int().min(0) }),
-      z.object({ call: z.string() }),
-      z.object({ thinking: z.string(), signature: z.string() }),
-      z.object({ redacted: z.string() }),
-    ]),
-  ),
-})
-type Kept = z.infer<typeof Kept>
-
-const PROVIDER = "anthropic"
-
 function toAssistant(message: AssistantMessage, model: string): ContentBlockParam[] {
-  const { content, toolCalls = [], provider } = message
-  const kept = provider?.name === PROVIDER ? Kept.safeParse(provider.data).data : undefined
-  // Signatures hold for the model that made them.
-  const signed = kept?.model === model ? restored(message, kept) : undefined
-  if (signed !== undefined) return signed
-  return [
-    ...(content.trim() === "" ? [] : [{ type: "text" as const, text: content }]),
-    ...toolCalls.map(({ id, name, arguments: input }) => ({ type: "tool_use" as const, id, name, input })),
-  ]
-}
-
-function restored({ content, toolCalls = [] }: AssistantMessage, { blocks }: Kept): ContentBlockParam[] | undefined {
-  const calls = new Map(toolCalls.map((call) => [call.id, call]))
-  const params: ContentBlockParam[] = []
-  let at = 0
-  for (const block of blocks) {
-    if ("thinking" in block) params.push({ type: "thinking", ...block })
-    else if ("redacted" in block) params.push({ type: "redacted_thinking", data: block.redacted })
-    else if ("text" in block) {
-      params.push({ type: "text", text: content.slice(at, at + block.text) })
-      at += block.text
-    } else {
-      const call = calls.get(block.call)
-      if (call === undefined) return undefined
-      calls.delete(call.id)
-      params.push({ type: "tool_use", id: call.id, name: call.name, input: call.arguments })
-    }
-  }
-  return at === content.length && calls.size === 0 ? params : undefined
-}
-
-function keptOf(blocks: readonly Block[], model: string): Pick<AssistantMessage, "provider"> {
-  if (!blocks.some(({ type }) => type === "thinking" || type === "redacted_thinking")) return {}
-  const kept = blocks.map((block): Kept["blocks"][number] => {
-    if (block.type === "text") return { text: block.text.length }
-    if (block.type === "tool_use") return { call: block.id }
-    if (block.type === "redacted_thinking") return { redacted: block.data }
-    return { thinking: block.thinking, signature: block.signature }
-  })
-  return { provider: { name: PROVIDER, data: { model, blocks: kept } } }
+  const { content, toolCalls = [] } = message
+  return restored(message, model) ?? [...textBlock(content), ...toolCalls.map(toolUse)]
 }
 
 const Count = z.int().min(0).nullish()

@@ -2,7 +2,8 @@ import { z } from "zod"
 import type { StreamPart } from "../completion.js"
 import { readReply } from "../http/read-reply.js"
 import { toolCallOf } from "../http/tool-arguments.js"
-import { Block, Reply, type UsageRow, UsageRow as UsageRowSchema } from "./convert.js"
+import { Reply, type UsageRow, UsageRow as UsageRowSchema } from "./convert.js"
+import { Block } from "./thoughts.js"
 
 const Index = z.int().min(0)
 const Start = z.object({ message: Reply.omit({ content: true }) })

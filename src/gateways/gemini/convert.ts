@@ -18,11 +18,11 @@ import type {
 } from "../completion.js"
 import { estimatedUsage } from "../http/estimated-usage.js"
 import type { ImageBytes } from "../messages/fetch-image.js"
-import type { AssistantMessage, ImageSource, Message, ToolCall, ToolMessage, UserMessage } from "../messages/message.js"
+import type { AssistantMessage, ImageSource, Message, ToolMessage, UserMessage } from "../messages/message.js"
+import { type NamedPart, ReplyPart } from "./call-names.js"
 import { generationOf, toThinking } from "./generation.js"
 import { plainSchema } from "./plain-schema.js"
-
-const PROVIDER = "gemini"
+import { issuedIds, keptOf, restored, toCall } from "./signatures.js"
 
 /** Gemini takes nothing but an image's bytes. */
 type Images = ReadonlyMap<ImageSource, ImageBytes>
@@ -126,37 +126,11 @@ function toUser({ content }: UserMessage, images: Images): Part[] {
   })
 }
 
-/**
- * What goes back to Gemini with a message: the signatures, and what they stood at. Texts stand by their length and calls by
- * their id: a message that somebody has changed since fits no more.
- */
-const Kept = z.object({
-  model: z.string(),
-  parts: z.array(
-    z.union([
-      z.object({ text: z.int().min(0), signature: z.string().optional() }),
-      z.object({ call: z.string(), signature: z.string().optional(), issued: z.boolean().optional() }),
-    ]),
-  ),
-})
-type Kept = z.infer<typeof Kept>
-
-function keptIn({ provider }: AssistantMessage): Kept | undefined {
-  return provider?.name === PROVIDER ? Kept.safeParse(provider.data).data : undefined
-}
-
-function issuedIds(message: Message): string[] {
-  if (message.role !== "assistant") return []
-  return (keptIn(message)?.parts ?? []).flatMap((part) => ("call" in part && part.issued === true ? [part.call] : []))
-}
-
 /** By Google's own word, what stands in for the signature of a call that was not made by the model that is asked. */
 const FOREIGN = "skip_thought_signature_validator"
 
 function toAssistant(message: AssistantMessage, model: string, issued: ReadonlySet<string>): Part[] {
-  const kept = keptIn(message)
-  // Signatures hold for the model that made them.
-  const signed = kept?.model === model ? restored(message, kept, issued) : undefined
+  const signed = restored(message, model, issued)
   if (signed !== undefined) return signed
   const foreign = generationOf(model).wantsSignatures ? { thoughtSignature: FOREIGN } : {}
   const calls = (message.toolCalls ?? []).map((call, index) => ({
@@ -165,38 +139,6 @@ function toAssistant(message: AssistantMessage, model: string, issued: ReadonlyS
   }))
   return [...(message.content === "" ? [] : [{ text: message.content }]), ...calls]
 }
-
-function toCall({ id, name, arguments: args }: ToolCall, issued: ReadonlySet<string>): Part {
-  return { functionCall: { ...(issued.has(id) && { id }), name, args } }
-}
-
-function restored(message: AssistantMessage, kept: Kept, issued: ReadonlySet<string>): Part[] | undefined {
-  const calls = new Map((message.toolCalls ?? []).map((call) => [call.id, call]))
-  const parts: Part[] = []
-  let at = 0
-  for (const part of kept.parts) {
-    const signature = part.signature === undefined ? {} : { thoughtSignature: part.signature }
-    if ("text" in part) {
-      parts.push({ text: message.content.slice(at, at + part.text), ...signature })
-      at += part.text
-      continue
-    }
-    const call = calls.get(part.call)
-    if (call === undefined) return undefined
-    calls.delete(call.id)
-    parts.push({ ...toCall(call, issued), ...signature })
-  }
-  return at === message.content.length && calls.size === 0 ? parts : undefined
-}
-
-/** A piece of an answer. */
-export const ReplyPart = z.object({
-  text: z.string().optional(),
-  thought: z.boolean().optional(),
-  thoughtSignature: z.string().optional(),
-  functionCall: z.object({ id: z.string().optional(), name: z.string(), args: z.unknown() }).optional(),
-})
-export type ReplyPart = z.infer<typeof ReplyPart>
 
 const Count = z.int().min(0).optional()
 
@@ -224,47 +166,6 @@ export const Reply = z.object({
   responseId: z.string().optional(),
 })
 export type Reply = z.infer<typeof Reply>
-
-/** A part with its call already named. */
-export type NamedPart = ReplyPart & { readonly call?: ToolCall }
-
-/** Names calls that Gemini has not named, so that asking again gives the same names. */
-export class CallNames {
-  readonly #first: number
-  readonly #taken: Set<string>
-
-  constructor({ messages }: CompletionRequest) {
-    this.#first = messages.length
-    this.#taken = new Set(
-      messages.flatMap((message) =>
-        message.role === "assistant" ? (message.toolCalls ?? []).map(({ id }) => id) : [],
-      ),
-    )
-  }
-
-  name(part: ReplyPart): NamedPart {
-    const { functionCall } = part
-    if (functionCall === undefined) return part
-    const { id, name, args = {} } = functionCall
-    const call = { id: this.#take(id), name, ...toArguments(args) }
-    return { ...part, call }
-  }
-
-  #take(given: string | undefined): string {
-    let n = this.#first
-    let id = given ?? ""
-    while (id === "" || this.#taken.has(id)) id = `call_${n++}`
-    this.#taken.add(id)
-    return id
-  }
-}
-
-function toArguments(args: unknown): Pick<ToolCall, "arguments" | "malformed"> {
-  if (typeof args === "object" && args !== null && !Array.isArray(args)) {
-    return { arguments: args as Record<string, unknown> }
-  }
-  return { arguments: {}, malformed: typeof args === "string" ? args : JSON.stringify(args) }
-}
 
 /** All that an answer has come to. */
 export interface WholeReply {
@@ -294,25 +195,6 @@ export function toCompletion({ parts, finishReason, head }: WholeReply, request:
     model: head.modelVersion ?? request.model,
     ...(head.responseId !== undefined && { id: head.responseId }),
   }
-}
-
-/** Texts that nobody has signed are one text, however many pieces they came in; a signature stays at its own. */
-function keptOf(parts: readonly NamedPart[], model: string): Pick<AssistantMessage, "provider"> {
-  const kept: Kept["parts"] = []
-  for (const { text, call, functionCall, thoughtSignature: signature } of parts) {
-    const signed = signature === undefined ? {} : { signature }
-    if (call !== undefined) {
-      kept.push({ call: call.id, ...signed, ...(functionCall?.id === call.id && { issued: true }) })
-      continue
-    }
-    const { length } = text ?? ""
-    const last = kept.at(-1)
-    if (signature === undefined && last !== undefined && "text" in last && last.signature === undefined)
-      last.text += length
-    else if (length > 0 || signature !== undefined) kept.push({ text: length, ...signed })
-  }
-  const matters = kept.some((part) => part.signature !== undefined || ("call" in part && part.issued === true))
-  return matters ? { provider: { name: PROVIDER, data: { model, parts: kept } } } : {}
 }
 
 /** Gemini counts thoughts beside the other output. */

@@ -1,6 +1,7 @@
 import type { CompletionRequest, FinishReason, StreamPart } from "../completion.js"
 import { readReply } from "../http/read-reply.js"
-import { CallNames, type NamedPart, Reply, toFinishReason, type WholeReply } from "./convert.js"
+import { CallNames, type NamedPart } from "./call-names.js"
+import { Reply, toFinishReason, type WholeReply } from "./convert.js"
 
 /** Puts an answer together, from one piece or many. */
 export class Gathered {

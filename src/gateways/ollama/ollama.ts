@@ -1,6 +1,6 @@
 import type { Ollama } from "ollama"
 import { z } from "zod"
-import { errorCode } from "../../errors.js"
+import { isMurmurError } from "../../errors.js"
 import type {
   Completion,
   CompletionRequest,
@@ -11,22 +11,20 @@ import type {
 } from "../completion.js"
 import { providerError, replyError } from "../errors.js"
 import type { Gateway, GatewayCall, OfferedModel, PullProgress } from "../gateway.js"
-import { askError, type Refusal } from "../http/ask-error.js"
+import { askError } from "../http/ask-error.js"
 import { tokensOf } from "../http/estimated-usage.js"
 import { checkOptions } from "../http/gateway-options.js"
-import { guardedFetch } from "../http/guarded-fetch.js"
-import { patientFetch } from "../http/patient-fetch.js"
 import { readReply } from "../http/read-reply.js"
-import { refusalOf, refusingFetch } from "../http/refusing-fetch.js"
 import { requestSignal } from "../http/request-signal.js"
 import { accountOf, type Hide, hiding, secretHeaders } from "../http/secrets.js"
 import { fetchImages, type ImagesFrom } from "../messages/fetch-image.js"
 import { ollamaAddress } from "./address.js"
+import { type OpenClient, ollamaClient } from "./client.js"
 import { Answer, type Chat, toChat } from "./convert.js"
-import { checkedLines } from "./lines.js"
 import { offeredModels } from "./offered-models.js"
 import { OllamaOptions } from "./options.js"
 import { Pulled } from "./pulled.js"
+import { isRefusedConnection, readRefusal } from "./refusal.js"
 
 const HOST = "http://127.0.0.1:11434"
 /** Of a pull: a large layer is checked for minutes without a word. */
@@ -54,31 +52,23 @@ class OllamaGateway implements Gateway {
   readonly provider: string
   readonly account: string
   readonly #url: string
-  readonly #headers: Readonly<Record<string, string>>
+  readonly #client: OpenClient
   readonly #keepAlive: string | number | undefined
   readonly #imagesFrom: ImagesFrom
-  readonly #idleMs: number | undefined
   readonly #hide: Hide
 
-  constructor({
-    host,
-    headers = {},
-    keepAlive,
-    provider = "ollama",
-    idleTimeoutMs,
-    imagesFrom = "public",
-  }: OllamaOptions) {
+  constructor({ host, keepAlive, provider = "ollama", idleTimeoutMs, imagesFrom = "public", ...given }: OllamaOptions) {
     const { url, authorization, secrets } = ollamaAddress(host ?? (process.env.OLLAMA_HOST || HOST))
-    this.provider = provider
-    this.#url = url
-    this.#headers = { ...(authorization !== undefined && { authorization }), ...headers }
-    this.#keepAlive = keepAlive
-    this.#imagesFrom = imagesFrom
-    this.#idleMs = idleTimeoutMs
+    const headers = { ...(authorization !== undefined && { authorization }), ...given.headers }
     // Of Ollama's own servers the library takes the key from the environment.
     const key = process.env.OLLAMA_API_KEY
-    this.#hide = hiding([key, ...secrets, ...secretHeaders(this.#headers)])
-    this.account = accountOf(JSON.stringify([this.#headers, key]), url)
+    this.provider = provider
+    this.account = accountOf(JSON.stringify([headers, key]), url)
+    this.#url = url
+    this.#client = ollamaClient({ provider, url, headers, idleTimeoutMs })
+    this.#keepAlive = keepAlive
+    this.#imagesFrom = imagesFrom
+    this.#hide = hiding([key, ...secrets, ...secretHeaders(headers)])
   }
 
   complete(request: CompletionRequest, call: GatewayCall): Promise<Completion> {
@@ -129,7 +119,7 @@ class OllamaGateway implements Gateway {
   }
 
   models(call: GatewayCall): Promise<readonly OfferedModel[]> {
-    return this.#ask("*", call, (client) => offeredModels(client))
+    return this.#ask("models", call, (client) => offeredModels(client))
   }
 
   /** Bytes are of all layers that have been named so far: their sum grows at the beginning. */
@@ -158,7 +148,7 @@ class OllamaGateway implements Gateway {
   ): Promise<T> {
     const asked = requestSignal(signal)
     try {
-      return await work(await this.#client(asked.signal, {}), asked.signal)
+      return await work(await this.#client(asked.signal), asked.signal)
     } catch (error) {
       throw this.#error(error, model, signal)
     } finally {
@@ -166,48 +156,13 @@ class OllamaGateway implements Gateway {
     }
   }
 
-  /** One for each request: the library takes no signal, but a `fetch` that has one. */
-  async #client(
-    signal: AbortSignal,
-    { lines = false, idleMs = this.#idleMs }: { readonly lines?: boolean; readonly idleMs?: number | undefined },
-  ): Promise<Ollama> {
-    const { Ollama } = await import("ollama")
-    const bounds = { provider: this.provider, ...(idleMs !== undefined && { idleMs }) }
-    const fetch = refusingFetch(patientFetch(guardedFetch(bounds)))
-    return new Ollama({
-      host: this.#url,
-      headers: { ...this.#headers },
-      fetch: async (input: string | URL | Request, init?: RequestInit) => {
-        const response = await fetch(input, { ...init, signal })
-        return lines ? checkedLines(response) : response
-      },
-    })
-  }
-
   #error(thrown: unknown, model: string, signal: AbortSignal): Error {
     const { provider } = this
-    if (!signal.aborted && isRefusedConnection(thrown)) {
+    if (!signal.aborted && !isMurmurError(thrown) && isRefusedConnection(thrown)) {
       const message = `nobody answers at ${this.#url}; start Ollama there ("ollama serve"), or say where it is (host, OLLAMA_HOST)`
       return providerError({ provider, model, status: undefined, message, cause: thrown })
     }
     const asked = { provider, model, signal, hide: this.#hide }
     return askError(thrown, asked, (error) => readRefusal(error, model))
   }
-}
-
-function readRefusal(error: unknown, model: string): Refusal | undefined {
-  const refusal = refusalOf(error, (body) => {
-    const message = (body as { error?: unknown } | null | undefined)?.error
-    return typeof message === "string" ? message : undefined
-  })
-  if (refusal?.status !== 404) return refusal
-  return { ...refusal, message: `${refusal.message}; fetch it with "ollama pull ${model}"` }
-}
-
-function isRefusedConnection(thrown: unknown): boolean {
-  for (let error = thrown; error instanceof Error; error = error.cause) {
-    if (errorCode(error) === "ECONNREFUSED") return true
-    if (error instanceof AggregateError && error.errors.some((each) => errorCode(each) === "ECONNREFUSED")) return true
-  }
-  return false
 }

@@ -1,0 +1,22 @@
+import { errorCode } from "../../errors.js"
+import type { Refusal } from "../http/ask-error.js"
+import { refusalOf } from "../http/refusing-fetch.js"
+
+/** Reads what the server says instead of an answer. */
+export function readRefusal(error: unknown, model: string): Refusal | undefined {
+  const refusal = refusalOf(error, (body) => {
+    const message = (body as { error?: unknown } | null | undefined)?.error
+    return typeof message === "string" ? message : undefined
+  })
+  if (refusal?.status !== 404) return refusal
+  return { ...refusal, message: `${refusal.message}; fetch it with "ollama pull ${model}"` }
+}
+
+/** Whether nobody listens there. */
+export function isRefusedConnection(thrown: unknown): boolean {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    if (errorCode(error) === "ECONNREFUSED") return true
+    if (error instanceof AggregateError && error.errors.some((each) => errorCode(each) === "ECONNREFUSED")) return true
+  }
+  return false
+}
