@@ -95,8 +95,9 @@ function spentOf(estimate: Estimate, spent: Spent | "nothing" | "unknown"): Spen
 
 function unpriced(model: string, limit: string): TerminalError {
   const scope = kindOf(limit).replace("microusd", "usd")
+  const provider = model.split("/", 1)[0] ?? model
   return new TerminalError(
-    `Cannot ask model "${model}": money is limited (${scope}), and nobody has said what this model costs. Say it in dollars a million tokens (defineModels({ models: { "${model}": { price: { inputUsd, outputUsd } } } })), or lift the limit: murmur guard limits --${scope} none`,
+    `Cannot ask model "${model}": money is limited (${scope}), and nobody has said what this model costs. Say it in dollars a million tokens, 0 where it costs nothing: defineModels({ models: { "${model}": { price: { inputUsd, outputUsd } } } }), with "${provider}/*" for all of a provider. Or lift the limit: murmur guard limits --${scope} none`,
     { code: "BUDGET_PRICE", details: { model, limit: scope } },
   )
 }
