@@ -21,20 +21,21 @@ export interface Entry {
  * Judged in the order in which the calls are asked for, which is the same on each attempt.
  */
 export class TrustGate {
-  #entered: Labels[] = []
+  /** One for each call: the same tool may have been called, and refused, several times. */
+  #entered: { readonly tool: Labels }[] = []
 
   /** @param fromOutside whether the step's event was written by outsiders, or what its session knows was */
   constructor(private readonly fromOutside: boolean) {}
 
   /** Whether outsiders have a say in the step, and so in what it emits. */
   get tainted(): boolean {
-    return this.fromOutside || this.#entered.some(({ untrusted }) => untrusted)
+    return this.fromOutside || this.#find((tool) => tool.untrusted) !== undefined
   }
 
   /** A call is asked for. */
   enter(tool: Labels): Entry {
     const reason = this.#reason(tool)
-    const entered = { ...tool }
+    const entered = { tool }
     this.#entered.push(entered)
     return {
       reason,
@@ -55,21 +56,25 @@ export class TrustGate {
 
   #outside(): string | undefined {
     if (this.fromOutside) return "its event comes from outside"
-    const read = this.#entered.find(({ untrusted }) => untrusted)
+    const read = this.#find((tool) => tool.untrusted)
     return read && `it has called "${read.name}", which returns what outsiders wrote`
   }
 
   #conflict(tool: Labels): string | undefined {
     if (tool.private && tool.egress) return "It reads private data and sends data out"
-    const before = (is: (each: Labels) => boolean): Labels | undefined => this.#entered.find(is)
     if (tool.egress) {
-      const read = before((each) => each.private)
+      const read = this.#find((each) => each.private)
       if (read !== undefined) return `It sends data out, and "${read.name}" has read private data`
     }
     if (tool.private) {
-      const sent = before((each) => each.egress)
+      const sent = this.#find((each) => each.egress)
       if (sent !== undefined) return `It reads private data, and "${sent.name}" has sent data out`
     }
     return undefined
+  }
+
+  /** The first call so far of a tool like this. */
+  #find(is: (tool: Labels) => boolean): Labels | undefined {
+    return this.#entered.find(({ tool }) => is(tool))?.tool
   }
 }
