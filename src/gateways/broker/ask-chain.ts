@@ -3,7 +3,7 @@ import { isLlmError } from "../errors.js"
 import type { KnownModel } from "../models/known-model.js"
 import { askModel } from "./ask-model.js"
 import type { Answer, Asked } from "./asked.js"
-import { cachePlace } from "./cached.js"
+import { type CachePlace, cachePlace } from "./cached.js"
 import { isRetryable } from "./request.js"
 import type { Work } from "./work.js"
 
@@ -45,25 +45,30 @@ export async function askChain<T>(asked: Asked, names: readonly string[], work: 
   throw last === undefined ? new Error("A chain of models is never empty") : exhausted(last, tried)
 }
 
-async function askOne<T>(
-  asked: Asked,
-  model: KnownModel,
-  others: readonly KnownModel[],
-  work: Work<T>,
-): Promise<Answer<T>> {
+function askOne<T>(asked: Asked, model: KnownModel, others: readonly KnownModel[], work: Work<T>): Promise<Answer<T>> {
   const provider = asked.providers.get(model.provider)
   if (provider === undefined) throw noGateway(model, [...asked.providers.keys()])
   const unfit = work.unfit(model, others)
   if (unfit !== undefined) throw unfit
+  const ask = (): Promise<Answer<T>> => askModel(asked, provider, model, work, others.length > 0)
   const { cache, cacheMs, clock } = asked.settings
   const place = cachePlace(cache, cacheMs, model.name, work, clock)
-  const kept = await place?.get()
+  return place === undefined ? ask() : throughCache(asked, model, place, ask)
+}
+
+async function throughCache<T>(
+  { tries }: Asked,
+  { name }: KnownModel,
+  place: CachePlace<T>,
+  ask: () => Promise<Answer<T>>,
+): Promise<Answer<T>> {
+  const kept = await place.get()
   if (kept !== undefined) {
-    return { answer: kept, answeredBy: model.name, costMicroUsd: 0, cached: true, firstPartMs: undefined }
+    return { answer: kept, answeredBy: name, costMicroUsd: 0, cached: true, firstPartMs: undefined, tries }
   }
-  const answer = await askModel(asked, provider, model, work, others.length > 0)
-  place?.put(answer.answer)
-  return answer
+  const answered = await ask()
+  place.put(answered.answer)
+  return answered
 }
 
 /** No gateway has the name that a model begins with. */

@@ -35,4 +35,6 @@ export interface Answer<T> {
   readonly costMicroUsd: number | undefined
   readonly cached: boolean
   readonly firstPartMs: number | undefined
+  /** How often a provider was asked for it. */
+  readonly tries: number
 }

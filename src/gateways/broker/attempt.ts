@@ -50,7 +50,7 @@ export function attempt<T>(limits: AttemptLimits, send: (sending: Sending) => Pr
       cancelIdle?.()
       cancelIdle = clock.after(idleMs, () => giveUp(idle(name, idleMs)))
     }
-    started(() => send({ signal: sending.signal, piece })).then(
+    begun(send, { signal: sending.signal, piece }).then(
       (answer) => {
         end()
         resolve(answer)
@@ -64,6 +64,10 @@ export function attempt<T>(limits: AttemptLimits, send: (sending: Sending) => Pr
 }
 
 /** A gateway that throws before it returns a promise must not leave timers behind. */
-async function started<T>(send: () => Promise<T>): Promise<T> {
-  return await send()
+function begun<T>(send: (sending: Sending) => Promise<T>, sending: Sending): Promise<T> {
+  try {
+    return send(sending)
+  } catch (error) {
+    return Promise.reject(error)
+  }
 }

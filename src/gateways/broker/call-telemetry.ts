@@ -22,15 +22,26 @@ const MICRO = 1_000_000
  * Runs a call in a span of its own, `chat <model>` or `embeddings <model>` for the first of its models, and measures it.
  * With telemetry off it only runs it.
  */
-export async function observed<T>(
+export function observed<T>(
   settings: BrokerSettings,
   first: { readonly provider: string; readonly model: string },
   work: Work<T>,
   call: BrokerCall,
-  run: (telemetry: CallTelemetry) => Promise<Answer<T> & { readonly tries: number }>,
-): Promise<Answer<T> & { readonly tries: number }> {
+  run: (telemetry: CallTelemetry) => Promise<Answer<T>>,
+): Promise<Answer<T>> {
   const { tracing, metrics } = settings.telemetry
-  if (!tracing.enabled && !metrics.enabled) return run(counting(settings.telemetry, call.agent))
+  if (tracing.enabled || metrics.enabled) return inSpan(settings, first, work, call, run)
+  return run(counting(settings.telemetry, call.agent))
+}
+
+async function inSpan<T>(
+  settings: BrokerSettings,
+  first: { readonly provider: string; readonly model: string },
+  work: Work<T>,
+  call: BrokerCall,
+  run: (telemetry: CallTelemetry) => Promise<Answer<T>>,
+): Promise<Answer<T>> {
+  const { tracing, metrics } = settings.telemetry
   const began = settings.clock.steady()
   const labels = {
     "gen_ai.operation.name": work.operation,
@@ -67,7 +78,7 @@ function failSpan(span: Span, thrown: unknown, outcome: Attributes): void {
 
 function answerAttributes<T>(
   work: Work<T>,
-  { answer, answeredBy, costMicroUsd, cached, tries }: Answer<T> & { readonly tries: number },
+  { answer, answeredBy, costMicroUsd, cached, tries }: Answer<T>,
 ): Attributes {
   const { inputTokens, outputTokens, cachedTokens, reasoningTokens } = work.usage(answer)
   const { model, finishReason, id } = work.describe(answer)
@@ -86,8 +97,8 @@ function answerAttributes<T>(
   }
 }
 
-function content<T>({ captureContent }: BrokerSettings, work: Work<T>, answer: T | undefined): Attributes {
-  return captureContent ? work.content(answer) : {}
+function content<T>({ captureContent, telemetry }: BrokerSettings, work: Work<T>, answer: T | undefined): Attributes {
+  return captureContent && telemetry.tracing.enabled ? work.content(answer) : {}
 }
 
 /** Counts, and tells of failures at the level of details: the call's end is told by whoever asked. */

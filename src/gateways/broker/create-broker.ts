@@ -53,12 +53,12 @@ class GatewayBroker implements Broker {
     this.#endGauges = observeProviders([...this.#providers.values()], settings.observe)
   }
 
-  async complete(request: Parameters<Broker["complete"]>[0], call: BrokerCall): Promise<BrokerCompletion> {
-    return this.#ask(request.models, completionWork(request, call), call)
+  complete(request: Parameters<Broker["complete"]>[0], call: BrokerCall): Promise<BrokerCompletion> {
+    return this.#ask(request.models, () => completionWork(request, call), call)
   }
 
-  async embed(request: Parameters<Broker["embed"]>[0], call: BrokerCall): Promise<BrokerEmbeddings> {
-    return this.#ask(request.models, embeddingWork(request), call)
+  embed(request: Parameters<Broker["embed"]>[0], call: BrokerCall): Promise<BrokerEmbeddings> {
+    return this.#ask(request.models, () => embeddingWork(request), call)
   }
 
   model(name: string): KnownModel {
@@ -83,22 +83,21 @@ class GatewayBroker implements Broker {
 
   async #ask<T extends object>(
     names: readonly string[],
-    work: Work<T>,
+    workOf: () => Work<T>,
     call: BrokerCall,
   ): Promise<
     T & Pick<BrokerCompletion, "answeredBy" | "cached" | "tries" | "durationMs" | "costMicroUsd" | "firstPartMs">
   > {
     const ending = new Ending(call.signal, this.#waits)
     if (ending.reason !== undefined) throw ending.reason
+    const work = workOf()
     const models = resolveModels(names, this.#settings.aliases)
     const beganMs = this.#settings.clock.steady()
     this.#underWay++
     try {
-      const answered = await observed(this.#settings, firstOf(models), work, call, async (telemetry) => {
-        const asked = this.#asked(call, ending, telemetry)
-        const answer = await askChain(asked, models, work)
-        return { ...answer, tries: asked.tries }
-      })
+      const answered = await observed(this.#settings, firstOf(models), work, call, (telemetry) =>
+        askChain(this.#asked(call, ending, telemetry), models, work),
+      )
       work.deliver(answered.answer, answered.cached)
       return { ...answered.answer, ...tookOf(answered, this.#settings.clock.steady() - beganMs) }
     } finally {
@@ -158,7 +157,7 @@ function firstOf([name = ""]: readonly string[]): { provider: string; model: str
 }
 
 function tookOf<T>(
-  { answeredBy, cached, tries, costMicroUsd, firstPartMs }: Answer<T> & { readonly tries: number },
+  { answeredBy, cached, tries, costMicroUsd, firstPartMs }: Answer<T>,
   durationMs: number,
 ): Pick<BrokerCompletion, "answeredBy" | "cached" | "tries" | "durationMs" | "costMicroUsd" | "firstPartMs"> {
   return {

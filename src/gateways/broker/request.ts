@@ -4,7 +4,7 @@ import type { KnownModel } from "../models/known-model.js"
 import type { Answer, Asked } from "./asked.js"
 import { type AttemptLimits, attempt } from "./attempt.js"
 import { estimateOf, spentInVain, spentOn } from "./billing.js"
-import type { Reservation } from "./broker.js"
+import type { Meter, Reservation } from "./broker.js"
 import type { Health } from "./circuit.js"
 import type { Turn } from "./lane.js"
 import type { Provider } from "./provider.js"
@@ -24,23 +24,26 @@ export async function sendRequest<T>(
   work: Work<T>,
   turn: Turn,
 ): Promise<Answer<T>> {
-  let reservation: Reservation | undefined
-  try {
-    reservation = await reserve(asked, model, work)
-  } catch (error) {
-    turn.end("unknown", { tokens: 0 })
-    throw error
-  }
+  const reservation = asked.meter?.active === true ? await reserve(asked, asked.meter, model, work, turn) : undefined
   asked.tries++
   provider.calls++
   try {
-    const { answer, firstPartMs } = await send(asked, provider, model, work, turn)
+    let firstPartMs: number | undefined
+    const beganMs = asked.settings.clock.steady()
+    const first = (): void => {
+      firstPartMs = asked.settings.clock.steady() - beganMs
+      turn.answers()
+    }
+    const answer = await attempt(limitsOf(asked, model, work), (sending) =>
+      work.ask(provider.gateway, model, { ...sending, first }),
+    )
     const spent = spentOn(model, work, answer)
     reservation?.settle(spent)
     turn.end("alive", { tokens: spent.tokens })
     asked.telemetry.spent(model, work, answer, spent, firstPartMs)
     work.check(model.name, answer)
-    return { answer, answeredBy: model.name, costMicroUsd: spent.costMicroUsd, cached: false, firstPartMs }
+    const { costMicroUsd } = spent
+    return { answer, answeredBy: model.name, costMicroUsd, cached: false, firstPartMs, tries: asked.tries }
   } catch (error) {
     // Both have been told already where it is the answer that is no good.
     reservation?.settle(spentInVain(error))
@@ -49,35 +52,25 @@ export async function sendRequest<T>(
   }
 }
 
-async function send<T>(
-  asked: Asked,
-  { gateway }: Provider,
+/**
+ * Reserves; without room for it the turn is given back.
+ *
+ * @throws what the meter throws; why the call has ended, and takes back what comes to be reserved after that
+ */
+async function reserve<T>(
+  { ending }: Asked,
+  meter: Meter,
   model: KnownModel,
   work: Work<T>,
   turn: Turn,
-): Promise<{ answer: T; firstPartMs: number | undefined }> {
-  const { clock } = asked.settings
-  const beganMs = clock.steady()
-  let firstPartMs: number | undefined
-  const first = (): void => {
-    firstPartMs = clock.steady() - beganMs
-    turn.answers()
+): Promise<Reservation> {
+  try {
+    const reserving = settledOnce(meter.reserve(estimateOf(model, work)))
+    return await unlessEnded(reserving, ending, (late) => late.settle("nothing"))
+  } catch (error) {
+    turn.end("unknown", { tokens: 0 })
+    throw error
   }
-  const answer = await attempt(limitsOf(asked, model, work), (sending) =>
-    work.ask(gateway, model, { ...sending, first }),
-  )
-  return { answer, firstPartMs }
-}
-
-/** @throws what the meter throws; why the call has ended, and takes back what comes to be reserved after that */
-async function reserve<T>(
-  { meter, ending }: Asked,
-  model: KnownModel,
-  work: Work<T>,
-): Promise<Reservation | undefined> {
-  if (meter === undefined || !meter.active) return undefined
-  const reserving = settledOnce(meter.reserve(estimateOf(model, work)))
-  return unlessEnded(reserving, ending, (late) => late.settle("nothing"))
 }
 
 /** A reservation that heeds the first word only. */
