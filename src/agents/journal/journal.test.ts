@@ -161,6 +161,22 @@ describe("a wait", () => {
     expect(await (await open(log)).call(call(1, "run b"), () => "again")).toBe("b")
   })
 
+  test("does not carry more than a message holds: what is large is written once more, and a later wait carries nothing twice", async () => {
+    const log = new WatchedLog()
+    const journal = await open(log)
+    const large = "x".repeat(100_000)
+    for (const position of [0, 1, 2, 3]) await journal.call(call(position, `run ${position}`), () => large)
+    await journal.wait(call(4, "sleep", 5), async () => SLEEP)
+    expect(log.kept).toEqual(["answer", "answer", "answer", "answer", "waiting"])
+    await journal.call(call(5, "run 5"), () => "small")
+    await journal.wait(call(6, "sleep", 5), async () => SLEEP)
+    await log.deleteBefore(SUBJECT, 5) // what was not kept for ever has aged out
+    const later = await open(log)
+    expect([0, 3, 5].map((position) => later.answerAt(position))).toEqual([large, large, "small"])
+    expect(later.suspended?.answers).toEqual([])
+    expect(later.waitsAt(4)).toBe(true)
+  })
+
   test("is kept for ever with all that follows, until the step is done; then one record is left to age", async () => {
     const log = new WatchedLog()
     const journal = await open(log)

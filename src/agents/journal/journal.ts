@@ -19,6 +19,9 @@ import {
 /** A call that is over sooner leaves no note that it began: only what takes its time may be interrupted. */
 const NOTE_AFTER_MS = 50
 
+/** A wait carries the answers before it, up to this; more of them are written once more, each on its own. */
+const CARRIED_CHARS_MAX = 256 * 1024
+
 /** One call of a step. */
 export interface Call {
   readonly position: number
@@ -61,6 +64,8 @@ export class Journal {
   readonly #answers = new Map<number, AnswerRecord>()
   /** Calls that began, and whose answer is not known. */
   readonly #begun = new Map<number, BegunRecord>()
+  /** Whose answers are kept as long as the step waits: those that a wait carries, and those written since. */
+  readonly #kept = new Set<number>()
   readonly #times = new Map<number, number>()
   /** Calls that this process is in. */
   readonly #running = new Map<number, Promise<unknown>>()
@@ -253,12 +258,16 @@ export class Journal {
     }
     const suspension = await suspend()
     const facts = { position, call, hash, attempt: this.attempt, at: this.#now() }
-    // what is answered beside it until it is written counts too
-    const record = (): WaitingRecord => {
-      return { kind: "waiting", ...facts, ...suspension, answers: [...this.#answers.values()] }
-    }
-    await this.#write(record)
-    return { kind: "waiting", record: this.#waits.get(position) ?? record(), arranged: false }
+    await this.#inTurn(async () => {
+      // what is answered beside it until it is written counts too
+      const answers = [...this.#answers.values()].filter((answer) => !this.#kept.has(answer.position))
+      const fits = JSON.stringify(answers).length <= CARRIED_CHARS_MAX
+      if (!fits) for (const answer of answers) await this.#append(answer, true)
+      await this.#append({ kind: "waiting", ...facts, ...suspension, answers: fits ? answers : [] })
+    })
+    const record = this.#waits.get(position)
+    if (record === undefined) throw takenOver(this.agent, undefined) // cannot be: it was written
+    return { kind: "waiting", record, arranged: false }
   }
 
   /** What was waited for has come, by an inbox event. Without effect when it had come before. */
@@ -311,23 +320,27 @@ export class Journal {
     return timeText(this.ports.clock.now())
   }
 
-  /** Calls that run side by side are recorded one after the other: each append is fenced by the one before. */
-  #write(next: JournalRecord | (() => JournalRecord)): Promise<void> {
-    const written = this.#writing.then(() => {
-      const record = typeof next === "function" ? next() : next
+  #write(record: JournalRecord): Promise<void> {
+    return this.#inTurn(async () => {
       // an attempt that outlived its time may have been first: its answer stands
-      if (record.kind === "answer" && this.#answers.has(record.position)) return undefined
-      return this.#append(record)
+      if (record.kind === "answer" && this.#answers.has(record.position)) return
+      await this.#append(record)
     })
+  }
+
+  /** Calls that run side by side are recorded one after the other: each append is fenced by the one before. */
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const written = this.#writing.then(write)
     this.#writing = written.catch(() => {})
     return written
   }
 
-  async #append(record: JournalRecord): Promise<void> {
+  async #append(record: JournalRecord, forEver = this.#outlives(record)): Promise<void> {
     const { log } = this.ports
     const payload = encodeRecord(record)
     try {
-      const { seq } = await log.append(this.subject, payload, this.#seq, { forEver: this.#outlives(record) })
+      const { seq } = await log.append(this.subject, payload, this.#seq, { forEver })
+      if (forEver && record.kind === "answer") this.#kept.add(record.position)
       this.#apply(record, seq)
     } catch (error) {
       if (!isMurmurError(error) || error.code !== "FENCE_CONFLICT") throw error
@@ -359,6 +372,7 @@ export class Journal {
         this.#begun.delete(record.position)
         this.#came.delete(record.position)
         this.#answers.set(record.position, record)
+        if (this.#waits.size > 0) this.#kept.add(record.position)
         if (record.by !== undefined) this.#cameSeqs.set(record.position, seq)
         return
       case "came":
@@ -367,6 +381,7 @@ export class Journal {
       case "waiting":
         for (const answer of record.answers) {
           this.#answers.set(answer.position, answer)
+          this.#kept.add(answer.position)
           this.#seen.add(answer.position)
         }
         this.#seen.delete(record.position)
