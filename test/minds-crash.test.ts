@@ -37,13 +37,18 @@ class Scene {
       () => (done = true),
     )
     for (let deaths = 0; ; deaths++) {
-      const env = { RUNS_FILE: this.marker }
-      const node = await startNodeProcess([FIXTURE, "--nats", this.server.url, "--no-http"], { env })
-      this.#nodes.push(node)
+      const node = await this.start()
       const died = new Promise<void>((resolve) => node.child.once("exit", () => resolve()))
       await Promise.race([died, thought])
       if (done) return { deaths, data: (await thought)[0]?.data as { system: string; tool: string } }
     }
+  }
+
+  async start(): Promise<NodeProcess> {
+    const env = { RUNS_FILE: this.marker }
+    const node = await startNodeProcess([FIXTURE, "--nats", this.server.url, "--no-http"], { env })
+    this.#nodes.push(node)
+    return node
   }
 
   async close(): Promise<void> {
@@ -53,7 +58,7 @@ class Scene {
   }
 }
 
-describe.concurrent("an agent whose process died in a tool that its model called", () => {
+describe.concurrent("an agent with instructions, in processes that die", () => {
   let folder: string
   const scenes: Scene[] = []
   beforeAll(async () => {
@@ -71,14 +76,30 @@ describe.concurrent("an agent whose process died in a tool that its model called
     return scene.thought()
   }
 
-  test("is told so as an instruction, and goes on", { timeout: 90_000 }, async () => {
+  test("runs in a worker of its own as well, with its history and what its deployment says", {
+    timeout: 60_000,
+  }, async () => {
+    const scene = await Scene.open(join(folder, "isolated"))
+    scenes.push(scene)
+    for (let n = 0; n < 6; n++) {
+      await scene.bus.publish({ type: "thinking.errand", key: "k", data: { n } }, { producer: "cli" })
+    }
+    await scene.start()
+    const thoughts = await take(scene.bus, "thinking.thought", 6, 30_000)
+    const systems = thoughts.map(({ data }) => (data as { system: string }).system.split("\n")[0])
+    expect(systems).toEqual([0, 1, 2, 3, 4, 5].map((n) => `You have had ${n} errands.`))
+  })
+
+  test("is told that its process died in a tool, as an instruction, and goes on", { timeout: 90_000 }, async () => {
     const { deaths, data } = await think("once")
     expect(deaths).toBe(1)
     expect(data.tool).toBe("survived")
     expect(data.system).toContain("Attempt 1 did not end: its process died. Under way at that moment was: tool deadly.")
   })
 
-  test("again is told instead of dying a third time", { timeout: 90_000 }, async () => {
+  test("whose tool ends it again and again is told so, and does not die a third time", {
+    timeout: 90_000,
+  }, async () => {
     const { deaths, data } = await think("always")
     expect(deaths).toBe(2)
     expect(data.tool).toContain("the process ended 2 times while this ran")
