@@ -50,6 +50,18 @@ describe("the gateway ollama on the wire", () => {
     expect(body()).not.toHaveProperty("think")
   })
 
+  test("lets nothing be shortened without a word: what does not fit is an error that says what to do", async () => {
+    const gateway = ollama({ host: server.url })
+    await complete(gateway)
+    expect(body()).toMatchObject({ truncate: false, shift: false })
+    await gateway.embed({ model: "m", texts: ["a"], options: {} }, waiting())
+    expect(body()).toMatchObject({ truncate: false })
+    server.reply({ fault: { status: 400, message: "the input length exceeds the context length" } })
+    const error = await thrown(complete(gateway))
+    expect(error).toMatchObject({ code: "LLM_CONTEXT" })
+    expect(error.message).toContain("contextTokens")
+  })
+
   test.each([
     ["none", false],
     ["minimal", "low"],

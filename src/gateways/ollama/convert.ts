@@ -11,8 +11,11 @@ import type { AssistantMessage, ImageSource, Message, ToolCall, UserMessage } fr
 /** Ollama takes nothing but an image's bytes. */
 type Images = ReadonlyMap<ImageSource, ImageBytes>
 
-/** A chat as Ollama is asked for one, before it is said whether it is streamed. */
-export type Chat = Omit<ChatRequest, "stream">
+/**
+ * A chat as Ollama is asked for one, before it is said whether it is streamed. Unless it is told not to, Ollama shortens what
+ * does not fit into the model's window, at either end of it, and says nothing. The library does not know of that.
+ */
+export type Chat = Omit<ChatRequest, "stream"> & { readonly truncate: false; readonly shift: false }
 
 /** A message with the names of tool calls, which newer servers take and the library does not know of. */
 type NamedMessage = ChatMessage & { readonly tool_call_id?: string }
@@ -50,7 +53,7 @@ export function toChat(
   // A model that is held to a schema can write nothing else, so no tool call either: it is told the schema instead.
   const told = schema !== undefined && offered.length > 0 ? [toldSchema(schema)] : []
   return {
-    model,
+    ...{ model, truncate: false, shift: false },
     messages: [...told, ...messages.map((message) => toMessage(message, images))],
     ...(offered.length > 0 && { tools: offered.map(toTool) }),
     ...(schema !== undefined && told.length === 0 && { format: schema }),

@@ -105,7 +105,7 @@ class OllamaGateway implements Gateway {
   embed({ model, texts, dimensions }: EmbedRequest, call: GatewayCall): Promise<Embeddings> {
     return this.#ask(model, call, async (client) => {
       const asked = {
-        ...{ model, input: [...texts] },
+        ...{ model, input: [...texts], truncate: false },
         ...(dimensions !== undefined && { dimensions }),
         ...(this.#keepAlive !== undefined && { keep_alive: this.#keepAlive }),
       }

@@ -8,8 +8,13 @@ export function readRefusal(error: unknown, model: string): Refusal | undefined 
     const message = (body as { error?: unknown } | null | undefined)?.error
     return typeof message === "string" ? message : undefined
   })
-  if (refusal?.status !== 404) return refusal
-  return { ...refusal, message: `${refusal.message}; fetch it with "ollama pull ${model}"` }
+  return refusal && { ...refusal, message: `${refusal.message}${adviceOn(refusal, model)}` }
+}
+
+function adviceOn({ status, message }: Refusal, model: string): string {
+  if (status === 404) return `; fetch it with "ollama pull ${model}"`
+  // The window that a model is loaded with is often smaller than what the model can.
+  return /context length|context size/i.test(message) ? "; ask with more contextTokens, or for less" : ""
 }
 
 /** Whether nobody listens there. */
