@@ -87,7 +87,7 @@ async function timed(work: Promise<unknown>): Promise<number> {
 
 const sendersOf = ({ arrivals }: ArrivalServer): string[] => [...new Set(arrivals.map(({ from }) => from))].sort()
 
-describe.concurrent("limits that nodes share", () => {
+describe.concurrent("limits that nodes share", { timeout: 60_000 }, () => {
   test("two nodes with clocks an hour off send no more than the limit in any window, and nearly that", async ({
     setting: { provider, node },
   }) => {
@@ -98,7 +98,7 @@ describe.concurrent("limits that nodes share", () => {
     await until("there were four windows", () => provider.arrivals.length >= 80)
     expect(mostIn(provider.arrivals, WINDOW_MS)).toBeLessThanOrEqual(20)
     expect(sendersOf(provider)).toEqual(["early", "late"])
-    expect(performance.now() - begin).toBeLessThan(3 * (WINDOW_MS + GRACE_MS) + 8_000)
+    expect(performance.now() - begin).toBeLessThan(3 * (WINDOW_MS + GRACE_MS) + 12_000)
   })
 
   test("in a real minute never more than 60 arrive, from two processes of which one is killed", async ({
@@ -127,7 +127,7 @@ describe.concurrent("limits that nodes share", () => {
     await until("both send", () => sendersOf(provider).length === 2 && provider.arrivals.length > 50)
     await killed.kill9()
     const before = provider.arrivals.length
-    await until("the other goes on", () => provider.arrivals.length > before + 80)
+    await until("the other goes on", () => provider.arrivals.length > before + 60, 40_000)
     expect(mostIn(provider.arrivals, WINDOW_MS)).toBeLessThanOrEqual(40)
   })
 
@@ -141,7 +141,7 @@ describe.concurrent("limits that nodes share", () => {
     const second = await node("second", { limits, skewMs: HOUR_MS })
     await second.take()
     expect(performance.now() - begin).toBeGreaterThan(WINDOW_MS - 100)
-    expect(performance.now() - begin).toBeLessThan(WINDOW_MS + GRACE_MS + 1_500)
+    expect(performance.now() - begin).toBeLessThan(WINDOW_MS + GRACE_MS + 4_000)
   })
 
   test("tokens are limited by what requests come to, not by what they were estimated at", async ({
@@ -330,7 +330,7 @@ describe.concurrent("when the server is away", () => {
   }, 60_000)
 })
 
-describe.concurrent("brokers on several nodes", () => {
+describe.concurrent("brokers on several nodes", { timeout: 60_000 }, () => {
   /** Brokers with limits that they share, each on a connection of its own, that ask one provider with one key. */
   async function brokers(server: FakeServer, limits: ProviderLimits, { node, account }: Setting): Promise<Broker[]> {
     const gateway = openai({ baseURL: `${server.url}/v1`, apiKey: `key-of-${account}` })
