@@ -1,5 +1,6 @@
-export { type GetArtifactOptions, getArtifact, putArtifact } from "./artifact-tools.js"
+export { type GetArtifactOptions, getArtifact } from "./get-artifact.js"
 export { type HttpFetchOptions, httpFetch } from "./http-fetch.js"
+export { putArtifact } from "./put-artifact.js"
 export { type ReadFileOptions, readFile } from "./read-file.js"
 export { type ResolveDateOptions, resolveDate } from "./resolve-date.js"
 export { type ShellOptions, shell } from "./shell.js"

@@ -149,7 +149,7 @@ describe("reading", () => {
   })
 
   test("does not wait for a pipe, and reads no folder", async () => {
-    execFileSync("mkfifo", [join(root, "pipe")])
+    execFileSync("sh", ["-c", 'mkfifo "$1"', "sh", join(root, "pipe")])
     await expect(read("pipe")).rejects.toThrow("it is no file")
     await expect(read("inner")).rejects.toThrow("it is no file")
   })
