@@ -35,7 +35,8 @@ export async function askModel<T>(
   for (;;) {
     const turn = await provider.lane.turn(applicant)
     try {
-      return await sendRequest(asked, provider, model, work, turn)
+      const answered = await sendRequest(asked, provider, model, work, turn)
+      if (answered !== undefined) return answered
     } catch (error) {
       if (asked.ending.reason !== undefined) throw asked.ending.reason
       const next = afterFailure(error, asked, hasOthers, progress)

@@ -75,6 +75,11 @@ export class HoldOff {
     return this.#state.hold !== "returning" || this.#state.wave.running < this.#state.wave.width
   }
 
+  /** Whether a pause was over a moment ago, and few may ask. */
+  get isReturning(): boolean {
+    return this.#state.hold === "returning"
+  }
+
   /** One asks, which {@link hasRoom} must have allowed. @returns to be handed to {@link end} */
   begin(): Trial | undefined {
     if (this.#state.hold !== "returning") return undefined

@@ -18,6 +18,8 @@ export interface Applicant extends Urgency {
 
 /** The right to send one request now. It must be ended. */
 export interface Turn {
+  /** Whether it comes too late to be used: end it, and take another. */
+  readonly lapsed: boolean
   /** The answer has begun: the provider is there, and has taken the request. */
   answers(): void
   /**
@@ -45,6 +47,8 @@ export interface LanePorts {
 
 /** Two clocks tell the two pauses; one that is longer by less is the same one. */
 const SAME_MS = 50
+
+const NO_LIMITS: RateLimits = {}
 
 interface Waiting extends Urgency {
   readonly applicant: Applicant
@@ -106,7 +110,7 @@ export class Lane {
     if (applicant.ending.reason !== undefined) return Promise.reject(applicant.ending.reason)
     const refusal = this.#refusal(applicant)
     if (refusal !== undefined) return Promise.reject(refusal)
-    if (this.#options.limits === undefined && this.#waiting.size === 0 && this.#isOpen()) {
+    if (this.#waiting.size === 0 && this.#isOpen() && this.#limits === undefined) {
       return Promise.resolve(this.#begin(undefined))
     }
     return this.#wait(applicant)
@@ -157,8 +161,9 @@ export class Lane {
         this.#wakeLater()
         return
       }
-      if (this.#options.limits === undefined) first.grant(undefined)
-      else void this.#ask(first, this.#options.limits)
+      const limits = this.#limits
+      if (limits === undefined) first.grant(undefined)
+      else void this.#ask(first, limits)
     }
   }
 
@@ -181,7 +186,8 @@ export class Lane {
   #hand(permit: Permit, tokens: number, limits: RateLimits): void {
     const fits = ({ applicant }: Waiting): boolean =>
       limits.tokensPerMinute === undefined || applicant.tokens() <= tokens
-    const chosen = this.#isOpen() ? this.#waiting.firstOf(fits) : undefined
+    const usable = permit.lapsed !== true && this.#isOpen()
+    const chosen = usable ? this.#waiting.firstOf(fits) : undefined
     if (chosen === undefined) permit.used(0)
     else chosen.grant(permit)
   }
@@ -192,6 +198,9 @@ export class Lane {
     let probe = this.#circuit.begin()
     let ended = false
     return {
+      get lapsed() {
+        return permit?.lapsed === true
+      },
       answers: () => {
         if (ended) return
         // Only what tries the provider decides now: an answer that breaks off later must still count as a failure.
@@ -246,6 +255,11 @@ export class Lane {
     }
     if (heldMs > 0 && !waits("busy", nowMs + heldMs)) return heldOff(provider, heldMs)
     return undefined
+  }
+
+  /** What the limiter is asked for; nothing, where there is no limit: but the first after a pause go by its leave. */
+  get #limits(): RateLimits | undefined {
+    return this.#options.limits ?? (this.#holdOff.isReturning ? NO_LIMITS : undefined)
   }
 
   #isOpen(): boolean {

@@ -15,6 +15,7 @@ import type { Work } from "./work.js"
  * Sends one request, for which it has its turn: reserves what it may cost, asks, settles what it has cost, and gives the
  * turn back with what it says of the provider.
  *
+ * @returns `undefined` when its turn had lapsed by then: nothing was sent
  * @throws what the meter and the gateway throw; `LLM_TIMEOUT`, `LLM_IDLE`, `LLM_REPLY_TOO_LARGE`; why the call has ended
  */
 export async function sendRequest<T>(
@@ -23,8 +24,13 @@ export async function sendRequest<T>(
   model: KnownModel,
   work: Work<T>,
   turn: Turn,
-): Promise<Answer<T>> {
+): Promise<Answer<T> | undefined> {
   const reservation = asked.meter?.active === true ? await reserve(asked, asked.meter, model, work, turn) : undefined
+  if (turn.lapsed) {
+    reservation?.settle("nothing")
+    turn.end("unknown", { tokens: 0 })
+    return undefined
+  }
   asked.tries++
   provider.calls++
   try {

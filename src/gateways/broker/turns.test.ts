@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest"
 import { ask, failure } from "../../../test/support/llm/ask.js"
 import { answer, FakeGateway, fault, Gate } from "../../../test/support/llm/fake-gateway.js"
 import { ManualClock, settled } from "../../../test/support/llm/manual-clock.js"
-import type { Broker, BrokerCall } from "./broker.js"
+import type { Broker, BrokerCall, Meter } from "./broker.js"
 import { createBroker } from "./create-broker.js"
 import type { BrokerOptions } from "./options.js"
 import type { Draw, Permit, RateLimiter } from "./ports.js"
@@ -181,6 +181,66 @@ describe("limits", () => {
     grants[1]?.({ used: (tokens) => used.push(tokens) })
     await long
     expect(used).toEqual([0, 15])
+  })
+
+  test("a permit that has lapsed while a budget was reserved is given back, and another one taken", async () => {
+    const told: unknown[] = []
+    const permits = [{ lapsed: false }, { lapsed: false }]
+    let taken = 0
+    const limiter: RateLimiter = {
+      take: async () => Object.assign(permits[taken++] ?? {}, { used: (tokens: number) => void told.push(tokens) }),
+      holdOff: () => {},
+      heldUntilMs: () => 0,
+    }
+    const meter: Meter = {
+      active: true,
+      reserve: async () => {
+        if (permits[0] !== undefined) permits[0].lapsed = true
+        return { settle: (spent) => void told.push(spent) }
+      },
+    }
+    gateway.reply(() => answer("ok"))
+    const broker = brokerWith({ limits: { fake: { requestsPerMinute: 5 } }, limiter })
+    expect(await ask(broker, "", { call: { meter } })).toMatchObject({ tries: 1 })
+    expect(told).toEqual(["nothing", 0, { tokens: 15, costMicroUsd: undefined }, 15])
+    expect(gateway.requests).toHaveLength(1)
+  })
+
+  test("a permit that has lapsed before it is handed over goes to nobody", async () => {
+    let takes = 0
+    const limiter: RateLimiter = {
+      take: async () => ({ used: () => {}, lapsed: takes++ < 3 }),
+      holdOff: () => {},
+      heldUntilMs: () => 0,
+    }
+    gateway.reply(() => answer("ok"))
+    await ask(brokerWith({ limits: { fake: { requestsPerMinute: 5 } }, limiter }))
+    expect(takes).toBe(4)
+  })
+
+  test("without limits the limiter is asked only by those who return after a pause", async () => {
+    let takes = 0
+    let heldUntilMs = 0
+    const limiter: RateLimiter = {
+      take: async () => {
+        takes++
+        return { used: () => {} }
+      },
+      holdOff: (_provider, _account, untilMs) => {
+        heldUntilMs = untilMs
+      },
+      heldUntilMs: () => (heldUntilMs > clock.now() ? heldUntilMs : 0),
+    }
+    gateway.reply(fault(429, { retryAfterMs: 1_000 }), () => answer("ok"))
+    const broker = brokerWith({ limiter, limits: { fake: { concurrency: 2 } } })
+    const asked = ask(broker)
+    await settled()
+    expect(takes).toBe(0)
+    await clock.pass(1_000)
+    await asked
+    expect(takes).toBe(1)
+    await ask(broker)
+    expect(takes).toBe(1)
   })
 
   test("a limiter that fails fails the call, and not the ones after it", async () => {
