@@ -40,6 +40,7 @@ export {
 } from "./agents/define-agent.js"
 export type { DelegateOptions, GatherOptions, HandoffOptions } from "./agents/delegation/options.js"
 export { type TaskData, type TaskResult, taskDraft } from "./agents/delegation/task.js"
+export { BudgetExceeded } from "./agents/guards/guard-tripped.js"
 export type { PastCall, PreviousAttempt } from "./agents/journal/attempts.js"
 export { RunEvents } from "./agents/llm/run-events.js"
 export type { StepTool } from "./agents/llm/step-tool.js"

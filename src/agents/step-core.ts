@@ -28,7 +28,6 @@ export class AttemptCore implements StepCore {
   readonly bill = new Bill()
   #toolCalls: ToolCalls | undefined
   #delegation: Delegation | undefined
-  #meter: StepMeter | undefined
 
   constructor(
     private readonly parts: StepParts,
@@ -79,13 +78,13 @@ export class AttemptCore implements StepCore {
 
   /** Counts what the step spends on models. */
   get meter(): StepMeter {
-    this.#meter ??= this.parts.ports.guards.meter(this.of.input.event)
-    return this.#meter
+    this.of.meter ??= this.parts.ports.guards.meter(this.of.input.event)
+    return this.of.meter
   }
 
   /** @throws GuardTripped when a budget has stopped the step, and its handler has gone on all the same */
   mustBeInBudget(): void {
-    if (this.#meter?.exceeded !== undefined) throw this.#meter.exceeded
+    if (this.of.meter?.exceeded !== undefined) throw this.of.meter.exceeded
   }
 
   run<T>(name: string, work: () => Promise<T> | T, at: Positions): Promise<T> {

@@ -2,7 +2,7 @@ import type { MurmurEvent } from "../bus/event.js"
 import type { Span, Telemetry } from "../telemetry/ports.js"
 import type { Attempt } from "./dead-letters.js"
 import type { EffectPorts, OpenJournal } from "./effects.js"
-import type { StepGuards } from "./guards/guards.js"
+import type { StepGuards, StepMeter } from "./guards/guards.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
 import type { Journal } from "./journal/journal.js"
 import type { MindPorts } from "./llm/ports.js"
@@ -77,4 +77,6 @@ export interface Run {
   readonly attempt: number
   readonly span: Span | undefined
   readonly stopping: AbortSignal
+  /** Counts what the step spends on models, once it has asked one. */
+  meter?: StepMeter | undefined
 }

@@ -72,7 +72,8 @@ export class StepRunner {
         if (ended.end === "done" && input.journal !== undefined) await this.#notes.close(await input.journal)
         if (ended.end === "suspended") await this.#notes.suspended(run)
         outcome = ended
-      } catch (thrown) {
+      } catch (caught) {
+        const thrown = run.meter?.exceeded ?? caught // its handler may have made another error of it
         if (isBusTrouble(thrown) && (await this.#waitsForBus(run, began))) continue // nobody's failure
         const failed = this.#failed(thrown, began)
         const noted = isTakenOver(thrown) || thrown instanceof GuardTripped

@@ -3,7 +3,7 @@ import { MurmurError } from "../errors.js"
 import type { RateLimits } from "./broker/ports.js"
 import { CompletionOptions } from "./completion.js"
 import type { Gateway } from "./gateway.js"
-import type { ModelFacts } from "./models/known-model.js"
+import { checkModelOverrides, type ModelFacts } from "./models/known-model.js"
 
 const MODELS = Symbol.for("murmur.models")
 
@@ -48,19 +48,6 @@ const Provider = z.record(
     concurrency: z.int().min(1).optional(),
   }),
 )
-const Price = z.strictObject({
-  inputUsd: z.number().min(0),
-  outputUsd: z.number().min(0),
-  cachedInputUsd: z.number().min(0).optional(),
-})
-const Facts = z.strictObject({
-  tools: z.boolean().optional(),
-  images: z.boolean().optional(),
-  schema: z.boolean().optional(),
-  contextTokens: z.int().min(1).optional(),
-  outputTokens: z.int().min(1).optional(),
-  price: Price.optional(),
-})
 const Overrides = z.strictObject({
   model: Names.optional(),
   instructions: z.string().min(1).optional(),
@@ -73,7 +60,7 @@ const Options = z.strictObject({
   default: Names.optional(),
   aliases: z.record(z.string(), Names).optional(),
   limits: Provider.optional(),
-  models: z.record(z.string(), Facts).optional(),
+  models: z.unknown(),
   cacheMs: z.int().min(0).optional(),
   timeoutMs: z.int().min(1).optional(),
   tellContent: z.boolean().optional(),
@@ -84,7 +71,7 @@ const Options = z.strictObject({
  * Says which models the agents of a mesh think with. To be exported by one of the files that `murmur up` is given; without
  * it there are the providers that the environment names.
  *
- * @throws MurmurError `MODELS_OPTION` (which, wanted and found)
+ * @throws MurmurError `MODELS_OPTION`, `LLM_OPTION` (which, wanted and found)
  * @example
  * export default defineModels({
  *   default: "quick",
@@ -101,6 +88,7 @@ export function defineModels(options: ModelsOptions): ModelsDefinition {
       details: { issues: checked.error.issues.map(({ path, message }) => ({ path: path.join("."), message })) },
     })
   }
+  checkModelOverrides(options.models ?? {})
   return Object.defineProperty({ ...options }, MODELS, { value: true })
 }
 

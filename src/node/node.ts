@@ -217,6 +217,7 @@ export class MurmurNode {
     await Promise.all(this.hosts.map((host) => host.stop(graceMs)))
     await this.#minds.close()
     if (!this.options.bus.connected) return
+    await this.guards.guards.flush() // what models have cost, and what was reserved
     // in this order: whoever sees it gone knows by the wish whether it was drained
     if (this.#draining) await this.buckets.settings.delete(drainKey(this.id)).catch(() => {})
     await this.buckets.presence.delete(this.id).catch(() => {})

@@ -9,6 +9,8 @@ const Of = {
   agent: z.string(),
   attempt: z.int(),
 }
+/** What it has used of models since it was started or continued. */
+const Spent = { usage: Usage, costMicroUsd: z.number().optional(), turns: z.int() }
 const Failure = z.object({ code: z.string(), message: z.string() })
 const Call = { ...Of, call: z.string(), tool: z.string() }
 
@@ -20,15 +22,12 @@ export const RunEvents = {
   started: defineEvent("murmur.run.started", z.object(Of)),
   /** A piece of what the model says. */
   content: defineEvent("murmur.run.content", z.object({ ...Of, text: z.string() })),
-  completed: defineEvent(
-    "murmur.run.completed",
-    z.object({ ...Of, usage: Usage, costMicroUsd: z.number().optional(), turns: z.int() }),
-  ),
-  failed: defineEvent("murmur.run.failed", z.object({ ...Of, error: Failure })),
+  completed: defineEvent("murmur.run.completed", z.object({ ...Of, ...Spent })),
+  failed: defineEvent("murmur.run.failed", z.object({ ...Of, ...Spent, error: Failure })),
   /** The node stopped, or another node runs the step. */
-  cancelled: defineEvent("murmur.run.cancelled", z.object(Of)),
+  cancelled: defineEvent("murmur.run.cancelled", z.object({ ...Of, ...Spent })),
   /** It waits: for a person, a time, or another agent. */
-  paused: defineEvent("murmur.run.paused", z.object(Of)),
+  paused: defineEvent("murmur.run.paused", z.object({ ...Of, ...Spent })),
   continued: defineEvent("murmur.run.continued", z.object(Of)),
   toolCallStarted: defineEvent("murmur.run.tool-call-started", z.object({ ...Call, input: z.unknown() })),
   toolCallCompleted: defineEvent("murmur.run.tool-call-completed", z.object({ ...Call, output: z.string() })),

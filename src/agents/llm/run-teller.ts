@@ -132,15 +132,15 @@ export class RunTeller {
 
   #last(outcome: Outcome): EventDraft {
     const { redact } = this.told.ports
+    const { usage, costMicroUsd, turns } = this.#bill.total
+    const run = { ...this.#of, usage, turns, ...(costMicroUsd !== undefined && { costMicroUsd }) }
     if (outcome.ok) {
-      if (outcome.end === "suspended") return RunEvents.paused(this.#of)
-      if (outcome.end === "given-up") return RunEvents.cancelled(this.#of)
-      const { usage, costMicroUsd, turns } = this.#bill.total
-      return RunEvents.completed({ ...this.#of, usage, turns, ...(costMicroUsd !== undefined && { costMicroUsd }) })
+      if (outcome.end === "suspended") return RunEvents.paused(run)
+      return outcome.end === "done" ? RunEvents.completed(run) : RunEvents.cancelled(run)
     }
     const { error } = outcome
-    if (this.told.run.stopping.aborted && !(error instanceof GuardTripped)) return RunEvents.cancelled(this.#of)
-    return RunEvents.failed({ ...this.#of, error: { code: errorCode(error), message: redact(error.message) } })
+    if (this.told.run.stopping.aborted && !(error instanceof GuardTripped)) return RunEvents.cancelled(run)
+    return RunEvents.failed({ ...run, error: { code: errorCode(error), message: redact(error.message) } })
   }
 
   get #of(): { run: string; agent: string; attempt: number } {
