@@ -22,7 +22,11 @@ export function patientFetch(fetch: Fetch, { headersMs = 0 }: { readonly headers
       return globalDispatcher().dispatch(patient, handler)
     },
   }
-  return (input, init) => fetch(input, { ...init, ...(hasDispatcher() && { dispatcher }) } as RequestInit)
+  let ready = false
+  return (input, init) => {
+    ready ||= hasDispatcher()
+    return fetch(input, (ready ? { ...init, dispatcher } : init) as RequestInit)
+  }
 }
 
 /** Node sets it up with the first object of its kind. Where there is none, requests go as they would without us. */

@@ -2,6 +2,7 @@ import type OpenAI from "openai"
 import { TerminalError } from "../../errors.js"
 import type { Refusal } from "../http/ask-error.js"
 import { guardedFetch } from "../http/guarded-fetch.js"
+import { patientFetch } from "../http/patient-fetch.js"
 import { OPENAI_URL, type OpenAiSettings } from "./options.js"
 
 /** The longest that a timer can wait: how long an answer may take is not decided here. */
@@ -39,7 +40,7 @@ function connect({ OpenAI }: Sdk, settings: OpenAiSettings): OpenAI {
     ...{ apiKey: apiKey ?? "none", adminAPIKey: null, webhookSecret: null, baseURL },
     ...{ organization: organization ?? null, project: project ?? null },
     defaultHeaders: { ...(apiKey === undefined && { authorization: null }), ...headers },
-    fetch: guardedFetch({ provider, ...(idleTimeoutMs !== undefined && { idleMs: idleTimeoutMs }) }),
+    fetch: patientFetch(guardedFetch({ provider, ...(idleTimeoutMs !== undefined && { idleMs: idleTimeoutMs }) })),
     ...{ maxRetries: 0, timeout: TIMEOUT_MS },
     // It would print answers that it cannot read.
     logLevel: "off",

@@ -15,7 +15,7 @@ import { hashedVector } from "./hashed-vector.js"
 import { hang, type Played, pause, piecesOf, play } from "./play.js"
 import { ScriptedReplies } from "./script.js"
 
-const REQUESTS_KEPT = 1_000
+const REQUESTS_KEPT = 200
 const DIMENSIONS = 64
 
 const DelayMs = z.union([z.literal(0), TimerMs]).default(0)
@@ -41,7 +41,7 @@ export type ScriptedOptions = z.input<typeof ScriptedOptions>
 
 /** A gateway that answers by a script. */
 export interface ScriptedGateway extends Gateway {
-  /** What it was asked, the newest last; at most 1,000 are kept. */
+  /** What it was asked, the newest last; at most 200 are kept. */
   readonly requests: readonly CompletionRequest[]
 }
 
