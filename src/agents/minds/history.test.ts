@@ -31,6 +31,7 @@ function bench(answer: (request: CompletionRequest, n: number) => Says, history:
     on: [Said],
     instructions: "Listen. Before this there were {{ memory.events }} events.",
     tools: [look],
+    asks: true,
     history,
     state: { initial: { own: true }, evolve: { Never: (state: { own: boolean }) => state } },
   })
@@ -128,6 +129,32 @@ describe("an agent with history", () => {
     refuses = false
     await run.when(say(9))
     expect(((await run.state("ann")) as ComposedState).history.summary).toBe("Notes: all went well.")
+  })
+
+  test("goes on after an answer as it began, though it has heard and noted other events meanwhile", async () => {
+    const asks = { calls: [{ name: "ask_person", arguments: { question: "Which?", default: "none" } }] }
+    const { run, gateway } = bench(
+      (request) => {
+        if (isNotes(request)) return { text: "Notes." }
+        const { messages } = request
+        const last = messages.at(-1)
+        return last?.role === "user" && String(last.content).includes("the odd one") ? asks : { text: "Heard." }
+      },
+      { keepTurns: 3 },
+      "always",
+    )
+    const say = (text: string) => run.when(Said({ who: "ann", text }))
+    for (let n = 0; n < 3; n++) await say(`before ${n}`)
+    expect((await say("the odd one")).waiting).toEqual(["Which?"])
+    const began = gateway.asked.at(-1)?.messages ?? []
+    for (let n = 0; n < 6; n++) expect((await say(`meanwhile ${n}`)).dead).toEqual([])
+    expect((await run.whenAnswered("that one")).dead).toEqual([])
+    const went = gateway.asked.filter((request) => !isNotes(request)).at(-1)?.messages ?? []
+    expect(went.slice(0, began.length)).toEqual(began)
+    expect(went.at(-1)).toMatchObject({ role: "tool", content: '{"answer":"that one"}' })
+    const { history } = (await run.state("ann")) as ComposedState
+    expect(history.turns.length + history.forgotten).toBe(10)
+    expect(texts(history.turns.at(-1)?.messages ?? [])).toContain("the odd one")
   })
 
   test("forgets without asking a model when it is to make no notes", async () => {

@@ -2,7 +2,7 @@ import { ensureError, errorCode } from "../../../errors.js"
 import type { Instructed } from "../instructed.js"
 import type { MindfulContext } from "../mindful-context.js"
 import type { Prompt } from "../prompt.js"
-import { SUMMARISED } from "./compose.js"
+import { conversationOf, SUMMARISED } from "./compose.js"
 import type { Summarised } from "./conversation.js"
 import type { Eviction } from "./eviction.js"
 import { cutText } from "./fit.js"
@@ -17,6 +17,7 @@ export async function makeNotes(agent: Instructed, prompt: Prompt, ctx: MindfulC
   const { evict } = prompt
   if (evict === undefined) return
   const { edition, turns } = evict
+  if (conversationOf(ctx.whole).edition !== edition) return // the step has waited, and others have made notes meanwhile
   if (agent.history?.summarise === undefined) {
     const forgotten: Summarised = { edition, turns }
     record(ctx, SUMMARISED, forgotten)
