@@ -30,6 +30,15 @@ test.each([
   expect(await loadImage({ path })).toEqual({ mediaType, data: latin(text).toString("base64") })
 })
 
+test("takes an image out of an address that holds it, and leaves other addresses alone", async () => {
+  const data = latin("GIF89arest").toString("base64")
+  expect(await loadImage({ url: `data:image/png;base64,${data}` })).toEqual({ mediaType: "image/gif", data })
+  expect(await loadImage({ url: "https://example.com/a.gif" })).toEqual({ url: "https://example.com/a.gif" })
+  for (const url of ["data:text/plain,root", "data:image/png;base64,", `data:;base64,${btoa("root:x:0:0")}`]) {
+    await expect(loadImage({ url })).rejects.toMatchObject({ code: "LLM_IMAGE" })
+  }
+})
+
 test("sends nothing that is no image", async () => {
   const path = await file("secrets.png", latin("root:x:0:0"))
   await expect(loadImage({ path })).rejects.toMatchObject({ code: "LLM_IMAGE", message: expect.stringContaining(path) })

@@ -12,16 +12,27 @@ export type LoadedImage = { readonly data: string; readonly mediaType: string } 
 export type LoadedImages = ReadonlyMap<ImageSource, LoadedImage>
 
 /**
- * Reads an image that lies in a file; the media type is what its first bytes say, not its name. Addresses and bytes stay
- * as they are.
+ * Reads an image that lies in a file, or in its own address (`data:`); the media type is what its first bytes say, not its
+ * name. Other addresses and bytes stay as they are.
  *
  * @throws TerminalError `LLM_IMAGE` when the file cannot be read, is larger than 20 MiB, or is no PNG, JPEG, GIF, WebP,
  *   AVIF, HEIC or BMP
  */
 export async function loadImage(source: ImageSource): Promise<LoadedImage> {
-  if ("url" in source || "data" in source) return source
+  if ("data" in source) return source
+  if ("url" in source) return inDataUrl(source.url) ?? source
   const bytes = await readBounded(source.path)
   return { data: bytes.toString("base64"), mediaType: imageMediaType(bytes, `"${source.path}"`) }
+}
+
+const DATA_URL = /^data:[^,]*;base64,([A-Za-z0-9+/_=-]+)$/
+
+/** Not all providers take an address that holds the bytes itself. */
+function inDataUrl(url: string): LoadedImage | undefined {
+  if (!url.startsWith("data:")) return undefined
+  const bytes = Buffer.from(DATA_URL.exec(url)?.[1] ?? "", "base64")
+  if (bytes.length > IMAGE_BYTES_MAX) throw tooLarge("in a data URL", bytes.length)
+  return { data: bytes.toString("base64"), mediaType: imageMediaType(bytes, "in a data URL") }
 }
 
 /** The images of a conversation, each read once. Nothing is awaited where there are none. */
