@@ -7,7 +7,7 @@ import { defineTool } from "../src/agents/tools/define-tool.js"
 import { defineEvent } from "../src/bus/define-event.js"
 import type { EventDraft, MurmurEvent } from "../src/bus/event.js"
 import type { TerminalError } from "../src/errors.js"
-import { DeadLetters, type StoredLetter } from "../src/node/dead-letter-store.js"
+import { DeadLetterRetry, DeadLetters, type StoredLetter } from "../src/node/dead-letter-store.js"
 import { startMesh, type TestMesh, take, until } from "./support/mesh.js"
 
 const Asked = defineEvent("desk.asked", z.object({ n: z.number() }), { key: (d) => `k${d.n}` })
@@ -60,11 +60,14 @@ async function publish({ bus }: TestMesh, ...drafts: EventDraft[]): Promise<void
   for await (const _ of bus.publishMany(drafts, { producer: "cli" }));
 }
 
-async function letters({ bus }: TestMesh): Promise<StoredLetter["letter"][]> {
-  const all: StoredLetter["letter"][] = []
-  for await (const { letter } of new DeadLetters(bus).list()) all.push(letter)
+async function storedLetters({ bus }: TestMesh): Promise<StoredLetter[]> {
+  const all: StoredLetter[] = []
+  for await (const stored of new DeadLetters(bus).list()) all.push(stored)
   return all
 }
+
+const letters = async (mesh: TestMesh): Promise<StoredLetter["letter"][]> =>
+  (await storedLetters(mesh)).map(({ letter }) => letter)
 
 describe.concurrent("a task for an agent on another node", () => {
   test(
@@ -153,6 +156,31 @@ describe.concurrent("a task for an agent on another node", () => {
           calls: [{ call: "delegate nobody" }],
         },
       ])
+    }),
+  )
+
+  test(
+    "that is taken up when nobody waits any more is not begun, unless somebody sends it back",
+    meshed(async (mesh) => {
+      const done: number[] = []
+      await mesh.addNode({
+        agents: [desk((n, ctx) => ctx.delegate("helper", { n }, { deadlineMs: 300, default: null }))],
+      })
+      const agent = helper("helper", (n, ctx) => {
+        done.push(n)
+        ctx.reply(n)
+      })
+      const first = await mesh.addNode({ agents: [agent] })
+      await first.stop()
+      await publish(mesh, asked(1))
+      expect(sawIn(await take(mesh.bus, "desk.told", 1))).toEqual([null])
+      await mesh.addNode({ agents: [agent] })
+      await until("it is laid aside", async () => (await letters(mesh)).length === 1)
+      const [stored] = await storedLetters(mesh)
+      expect(stored?.letter).toMatchObject({ agent: "helper", reason: "terminal", error: { code: "TASK_EXPIRED" } })
+      expect(done).toEqual([])
+      await new DeadLetterRetry(mesh.bus).retry(stored as StoredLetter, 5_000)
+      await until("it is done", () => done.length === 1)
     }),
   )
 

@@ -6,7 +6,7 @@ import type { Clock } from "./clock.js"
 import { EmitGate, type StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { Delegation } from "./delegation/delegation.js"
-import { isTaskOf } from "./delegation/duty.js"
+import { isTaskOf, refuseExpired } from "./delegation/duty.js"
 import { heardFrom } from "./delegation/outside.js"
 import { Effects } from "./effects.js"
 import type { Journal } from "./journal/journal.js"
@@ -93,11 +93,11 @@ export class StepMaker implements StepParts {
   }
 
   /** Calls the handler. @returns a promise only where the handler does */
-  begin(step: Step, { input: { event }, span }: Run): Promise<void> | undefined {
+  begin(step: Step, run: Run): Promise<void> | undefined {
+    const { span } = run
     let running: Promise<void> | undefined
     try {
-      running =
-        (span === undefined ? this.#handled(event, step) : span.run(() => this.#handled(event, step))) ?? undefined
+      running = (span === undefined ? this.#handled(step, run) : span.run(() => this.#handled(step, run))) ?? undefined
     } finally {
       if (running === undefined) step.end()
     }
@@ -105,9 +105,12 @@ export class StepMaker implements StepParts {
   }
 
   /** A task is answered also when its handler did not. */
-  #handled(event: MurmurEvent, step: Step): Promise<void> | void {
+  #handled(step: Step, { input, attempt }: Run): Promise<void> | void {
+    const { event, sentBack, journal } = input
+    if (!isTaskOf(this.agent.name, event)) return this.#handle(event, step)
+    const isNew = attempt === 1 && journal === undefined && !sentBack
+    if (isNew) refuseExpired(this.agent.name, event, this.clock.now())
     const handled = this.#handle(event, step)
-    if (!isTaskOf(this.agent.name, event)) return handled
     if (handled === undefined) return step.settleTask()
     return handled.then(() => step.settleTask())
   }

@@ -29,6 +29,9 @@ const desk = (handle: (n: number, ctx: StepContext) => Promise<unknown>): AgentD
     },
   })
 
+const turns = async (count: number): Promise<void> => {
+  for (let n = 0; n < count; n++) await Promise.resolve()
+}
 const always = { replay: "always" } as const
 const saw = ({ emitted }: { emitted: readonly { data: unknown }[] }) =>
   emitted.map(({ data }) => (data as { saw: unknown }).saw)
@@ -64,6 +67,24 @@ describe("an agent that delegates", () => {
     const first = await bench.whenReplied({ twice: 2 })
     expect(first.delegated).toEqual([{ agent: "helper", input: { n: 2 }, context: undefined }])
     expect(saw(await bench.whenReplied({ twice: 4 }))).toEqual([4])
+  })
+
+  test("gives it once, also when the step begins again before it is put aside", async () => {
+    const bench = testAgent(
+      desk(async (n, ctx) => {
+        const [got, ...ran] = await Promise.all([
+          ctx.delegate("helper", { n }),
+          ctx.run("one", () => 1),
+          ctx.run("two", () => turns(20).then(() => 2)),
+        ])
+        return [got, ...ran]
+      }),
+      always,
+    )
+    const asked = await bench.when(Asked({ n: 1 }))
+    expect(asked.delegated).toHaveLength(1)
+    expect(asked.waiting).toEqual(["helper"])
+    expect(saw(await bench.whenReplied("done"))).toEqual([["done", 1, 2]])
   })
 
   test("hands over what its code chooses", async () => {
@@ -250,6 +271,13 @@ describe("an agent that takes tasks", () => {
     expect((await testAgent(helper).when({ ...forged, data })).dead).toMatchObject([
       { reason: "malformed", error: { code: "TASK_FORGED" } },
     ])
+  })
+
+  test("does not begin with what nobody waits for any more", async () => {
+    const late = task(1)
+    const data = { ...late.data, deadline: "2026-01-01T00:00:00.000Z" }
+    const { dead, replies } = await testAgent(helper).when({ ...late, data })
+    expect([dead.map(({ error }) => (error as { code?: string }).code), replies]).toEqual([["TASK_EXPIRED"], []])
   })
 
   test("may delegate itself before it replies, or hand the task on", async () => {

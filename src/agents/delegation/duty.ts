@@ -49,6 +49,20 @@ export function forgedTask(agent: string, event: MurmurEvent): TerminalError | u
   }
 }
 
+/**
+ * A task that is begun when nobody waits for it any more costs its price for nothing.
+ *
+ * @throws TerminalError `TASK_EXPIRED`
+ */
+export function refuseExpired(agent: string, { data }: Pick<MurmurEvent, "data">, now: number): void {
+  const { replyTo, deadline } = TaskData.safeParse(data).data ?? {}
+  if (replyTo === undefined || deadline === undefined || !(Date.parse(deadline) < now)) return
+  throw new TerminalError(
+    `"${agent}" does not begin with this task: "${replyTo.agent}" has waited for it until ${deadline}, and waits no more`,
+    { code: "TASK_EXPIRED", details: { deadline } },
+  )
+}
+
 /** The event that tells whoever waits what became of its task. */
 export function resultDraft({ replyTo, handoffs }: OwedTask, result: TaskResult, id: string): EventDraft {
   const { task, agent, key, step, position } = replyTo
