@@ -1,19 +1,16 @@
 import { ensureError } from "../../errors.js"
-import { Circuit, type CircuitOptions, type CircuitState, type Health } from "./circuit.js"
-import type { BrokerClock } from "./clock.js"
+import type { CircuitState, Health } from "./circuit.js"
 import type { Ending } from "./ending.js"
-import { HoldOff, type Trial } from "./hold-off.js"
-import type { Permit, RateLimiter, RateLimits } from "./ports.js"
-import { circuitOpen, deadlinePassed, heldOff, queueFull } from "./refusals.js"
+import { Gate, type GateOptions, type GatePorts, type Patience } from "./gate.js"
+import type { Permit, RateLimits } from "./ports.js"
+import { deadlinePassed, queueFull } from "./refusals.js"
 import { type Urgency, UrgencyQueue } from "./urgency-queue.js"
 
 /** One that wants to send a request. */
-export interface Applicant extends Urgency {
+export interface Applicant extends Urgency, Patience {
   readonly ending: Ending
   /** An estimate of what it will use; only asked where tokens are limited. */
   tokens(): number
-  /** Whether it can wait so long for a provider that is left alone, or that said when to come back. */
-  waits(reason: "circuit" | "busy", untilMs: number): boolean
 }
 
 /** The right to send one request now. It must be ended. */
@@ -29,24 +26,11 @@ export interface Turn {
   end(health: Health, more?: { readonly tokens?: number; readonly askedMs?: number }): void
 }
 
-export interface LaneOptions {
-  readonly provider: string
-  readonly account: string
-  readonly concurrency: number
+export interface LaneOptions extends GateOptions {
   readonly waitingMax: number
   /** `undefined`: no limit but what the provider says itself. */
   readonly limits: RateLimits | undefined
-  readonly circuit: CircuitOptions
 }
-
-export interface LanePorts {
-  readonly limiter: RateLimiter
-  readonly clock: BrokerClock
-  readonly circuitChanged: (provider: string, state: CircuitState) => void
-}
-
-/** Two clocks tell the two pauses; one that is longer by less is the same one. */
-const SAME_MS = 50
 
 const NO_LIMITS: RateLimits = {}
 
@@ -57,32 +41,26 @@ interface Waiting extends Urgency {
 }
 
 /**
- * The way to one provider. A request is sent when fewer than `concurrency` run, the circuit lets it through, the provider
- * does not want to be left alone, and the limits of its key have room. What cannot be sent waits, and whenever one may go
- * it is the most urgent of those that wait at that moment.
+ * The way to one provider. A request is sent when the gate lets it through and the limits of its key have room. What
+ * cannot be sent waits, and whenever one may go it is the most urgent of those that wait at that moment.
  */
 export class Lane {
   readonly #options: LaneOptions
-  readonly #ports: LanePorts
-  readonly #circuit: Circuit
-  readonly #holdOff: HoldOff
+  readonly #ports: GatePorts
+  readonly #gate: Gate
   readonly #waiting = new UrgencyQueue<Waiting>()
-  #running = 0
   /** The limiter is being asked, for the one that was the most urgent then. */
   #asking: AbortController | undefined
   #cancelWake: (() => void) | undefined
 
-  constructor(options: LaneOptions, ports: LanePorts) {
+  constructor(options: LaneOptions, ports: GatePorts) {
     this.#options = options
     this.#ports = ports
-    this.#holdOff = new HoldOff(options, ports.limiter, ports.clock, () => this.#serve())
-    this.#circuit = new Circuit(options.circuit, ports.clock, (state) => {
-      ports.circuitChanged(options.provider, state)
-    })
+    this.#gate = new Gate(options, ports, () => this.#serve())
   }
 
   get running(): number {
-    return this.#running
+    return this.#gate.running
   }
 
   get waiting(): number {
@@ -90,14 +68,12 @@ export class Lane {
   }
 
   get circuit(): CircuitState["circuit"] {
-    return this.#circuit.state.circuit
+    return this.#gate.circuit
   }
 
   /** Until when nobody is let through, in milliseconds since 1970; 0 when one may. */
   get untilMs(): number {
-    const closedForMs = this.#circuit.closedForMs
-    const circuitMs = Number.isFinite(closedForMs) && closedForMs > 0 ? this.#ports.clock.now() + closedForMs : 0
-    return Math.max(circuitMs, this.#holdOff.untilMs)
+    return this.#gate.untilMs
   }
 
   /**
@@ -108,19 +84,12 @@ export class Lane {
    */
   turn(applicant: Applicant): Promise<Turn> {
     if (applicant.ending.reason !== undefined) return Promise.reject(applicant.ending.reason)
-    const refusal = this.#refusal(applicant)
+    const refusal = this.#gate.refusal(applicant)
     if (refusal !== undefined) return Promise.reject(refusal)
-    if (this.#waiting.size === 0 && this.#isOpen() && this.#limits === undefined) {
+    if (this.#waiting.size === 0 && this.#gate.isOpen && this.#limits === undefined) {
       return Promise.resolve(this.#begin(undefined))
     }
     return this.#wait(applicant)
-  }
-
-  /** The provider said when it wants to be asked again: nobody asks before, on no node. */
-  holdOff(ms: number): void {
-    const { provider, account } = this.#options
-    this.#ports.limiter.holdOff(provider, account, this.#ports.clock.now() + ms)
-    this.#holdOff.notice()
   }
 
   #wait(applicant: Applicant): Promise<Turn> {
@@ -157,7 +126,7 @@ export class Lane {
   #serve(): void {
     for (let first = this.#waiting.first(); first !== undefined; first = this.#waiting.first()) {
       if (this.#asking !== undefined) return
-      if (!this.#isOpen()) {
+      if (!this.#gate.isOpen) {
         this.#wakeLater()
         return
       }
@@ -186,16 +155,14 @@ export class Lane {
   #hand(permit: Permit, tokens: number, limits: RateLimits): void {
     const fits = ({ applicant }: Waiting): boolean =>
       limits.tokensPerMinute === undefined || applicant.tokens() <= tokens
-    const usable = permit.lapsed !== true && this.#isOpen()
+    const usable = permit.lapsed !== true && this.#gate.isOpen
     const chosen = usable ? this.#waiting.firstOf(fits) : undefined
     if (chosen === undefined) permit.used(0)
     else chosen.grant(permit)
   }
 
   #begin(permit: Permit | undefined): Turn {
-    this.#running++
-    const trial = this.#holdOff.begin()
-    let probe = this.#circuit.begin()
+    const passage = this.#gate.begin()
     let ended = false
     return {
       get lapsed() {
@@ -203,74 +170,39 @@ export class Lane {
       },
       answers: () => {
         if (ended) return
-        // Only what tries the provider decides now: an answer that breaks off later must still count as a failure.
-        if (probe) this.#circuit.end(probe, "alive")
-        probe = false
-        this.#holdOff.take(trial)
+        passage.answers()
         this.#serve()
       },
       end: (health, { tokens, askedMs } = {}) => {
         if (ended) return
         ended = true
-        this.#end({ permit, trial, probe }, health, tokens, askedMs)
+        if (tokens !== undefined) permit?.used(tokens)
+        passage.end(health, askedMs)
+        if (this.#waiting.size === 0) return
+        if (health === "failing") this.#sendAway()
+        this.#serve()
       },
     }
-  }
-
-  #end(
-    { permit, trial, probe }: { permit: Permit | undefined; trial: Trial | undefined; probe: boolean },
-    health: Health,
-    tokens: number | undefined,
-    askedMs: number | undefined,
-  ): void {
-    this.#running--
-    if (tokens !== undefined) permit?.used(tokens)
-    if (askedMs !== undefined) this.holdOff(askedMs)
-    this.#holdOff.end(trial, health === "alive")
-    this.#circuit.end(probe, health, askedMs)
-    if (this.#waiting.size === 0) return
-    if (health === "failing") this.#sendAway()
-    this.#serve()
   }
 
   /** Those that cannot wait for the provider any longer go at once, with what they have of their time. */
   #sendAway(): void {
     for (const waiting of this.#waiting.all()) {
-      const refusal = this.#refusal(waiting.applicant)
+      const refusal = this.#gate.refusal(waiting.applicant)
       if (refusal !== undefined) waiting.refuse(refusal)
     }
   }
 
-  #refusal({ deadlineMs, waits }: Applicant): Error | undefined {
-    const { provider } = this.#options
-    const nowMs = this.#ports.clock.now()
-    if (deadlineMs <= nowMs) return deadlinePassed(provider)
-    const heldMs = Math.max(0, this.#holdOff.untilMs - nowMs)
-    const closedForMs = this.#circuit.closedForMs
-    if (closedForMs > 0 && closedForMs > heldMs + SAME_MS) {
-      // How long a probe is out nobody knows; it may come back at any moment.
-      const probing = closedForMs === Number.POSITIVE_INFINITY
-      if (waits("circuit", nowMs + (probing ? 0 : closedForMs))) return undefined
-      return circuitOpen(provider, probing ? this.#options.circuit.openMs : closedForMs)
-    }
-    if (heldMs > 0 && !waits("busy", nowMs + heldMs)) return heldOff(provider, heldMs)
-    return undefined
-  }
-
   /** What the limiter is asked for; nothing, where there is no limit: but the first after a pause go by its leave. */
   get #limits(): RateLimits | undefined {
-    return this.#options.limits ?? (this.#holdOff.isReturning ? NO_LIMITS : undefined)
-  }
-
-  #isOpen(): boolean {
-    return this.#running < this.#options.concurrency && this.#circuit.closedForMs === 0 && this.#holdOff.hasRoom
+    return this.#options.limits ?? (this.#gate.isReturning ? NO_LIMITS : undefined)
   }
 
   /** Comes back when a pause is over. What waits for a request to end is served when it ends. */
   #wakeLater(): void {
     this.#cancelWake?.()
     this.#cancelWake = undefined
-    const untilMs = this.untilMs
+    const { untilMs } = this.#gate
     if (untilMs === 0) return
     this.#cancelWake = this.#ports.clock.after(untilMs - this.#ports.clock.now(), () => {
       this.#cancelWake = undefined

@@ -1,6 +1,7 @@
 import type { Gateway } from "../gateway.js"
 import type { ProviderStatus } from "./broker.js"
-import { Lane, type LanePorts } from "./lane.js"
+import type { GatePorts } from "./gate.js"
+import { Lane } from "./lane.js"
 import type { BrokerSettings } from "./options.js"
 
 const CONCURRENCY = 64
@@ -17,7 +18,7 @@ export interface Provider {
 export function openProvider(
   gateway: Gateway,
   { limits, limiter, clock, circuit, waitingMax }: BrokerSettings,
-  circuitChanged: LanePorts["circuitChanged"],
+  circuitChanged: GatePorts["circuitChanged"],
 ): Provider {
   const { provider, account } = gateway
   const { concurrency = CONCURRENCY, ...rates } = limits[provider] ?? {}
