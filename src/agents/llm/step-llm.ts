@@ -13,7 +13,7 @@ import type { LlmCalls, LlmPort, Manner, ToolOutcome } from "../../gateways/llm/
 import type { ToolCall } from "../../gateways/messages/message.js"
 import type { AgentDefinition } from "../define-agent.js"
 import type { Journal } from "../journal/journal.js"
-import { withAttemptNote } from "../minds/attempt-note.js"
+import { shownRequest } from "../minds/shown-request.js"
 import type { Positions } from "../positions.js"
 import type { Caller, ModelTool } from "../step-calls.js"
 import type { AttemptCore } from "../step-core.js"
@@ -86,7 +86,9 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
     const asked = [messages, tools?.map(({ name }) => name) ?? null, toolChoice ?? null, object ?? null]
     return this.#ask("llm", asked, async (broker, call, teller) => {
       const onPart = teller.listen(manner.onPart)
-      const answer = await broker.complete(this.#noted(request), {
+      const { core, ctx } = this.step
+      const shown = shownRequest(request, core.definition, core.ports.minds, ctx.previousAttempt)
+      const answer = await broker.complete(shown, {
         ...call,
         ...urgency(manner),
         ...(onPart && { onPart }),
@@ -94,13 +96,6 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
       teller.answered(answer)
       return answer
     })
-  }
-
-  /** The model of an agent with instructions is told how the attempt before went: beside what makes it the same call. */
-  #noted(request: BrokerRequest): BrokerRequest {
-    const { core, ctx } = this.step
-    if (core.definition.instructions === undefined) return request
-    return { ...request, messages: withAttemptNote(request.messages, ctx.previousAttempt) }
   }
 
   async embed(request: BrokerEmbedRequest, manner: Manner): Promise<BrokerEmbeddings> {

@@ -110,6 +110,19 @@ describe("an agent with history", () => {
     expect(last.at(-1)?.content === undefined || texts(last).includes("event 499")).toBe(true)
   })
 
+  test("stays within its window in one step as well, whatever its tools return", async () => {
+    const { run, gateway } = bench(
+      (_, n) => (n <= 20 ? { calls: [{ name: "look", arguments: { about: `matter ${n}` } }] } : { text: "Done." }),
+      { tokens: 4_096 },
+    )
+    expect((await run.when(Said({ who: "ann", text: "look at all of it" }))).dead).toEqual([])
+    expect(gateway.asked).toHaveLength(21)
+    const sizes = gateway.asked.map(({ messages, tools }) => estimateTokens(messages, tools))
+    expect(Math.max(...sizes)).toBeLessThan(4_096)
+    expect(texts(gateway.asked.at(-1)?.messages ?? [])).toContain("All about matter 20. All about")
+    expect(gateway.asked[0]?.options).toEqual({ contextTokens: 4_096 })
+  })
+
   test("goes on without notes when no model makes any, and makes them later", async () => {
     let refuses = true
     const { run, gateway } = bench(

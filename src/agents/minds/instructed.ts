@@ -1,5 +1,6 @@
 import type { AnyEventDefinition } from "../../bus/define-event.js"
 import type { MurmurEvent } from "../../bus/event.js"
+import type { TextOptions } from "../../gateways/llm/llm.js"
 import { jsonSchemaOf } from "../../gateways/llm/object.js"
 import type { Message } from "../../gateways/messages/message.js"
 import { estimateTokens } from "../../gateways/tokens/estimate-tokens.js"
@@ -40,9 +41,10 @@ export function instructedHandle(agent: Instructed): (event: MurmurEvent, ctx: S
     toolTokens ??= sizeOfTools(tools)
     const parts = { agent, event, ctx, toolTokens }
     const prompt = await ctx.run("prompt", () => preparePrompt(parts))
-    const said = await ask(agent, messagesOf(prompt, event), tools, event, ctx)
+    const { contextTokens, turnTokens: tokensMax } = prompt
+    const said = await ask(agent, messagesOf(prompt, event), { tools, contextTokens }, event, ctx)
     if (agent.history === undefined) return
-    remember({ event, said, tools: agent.tools, tokensMax: prompt.turnTokens }, ctx)
+    remember({ event, said, tools: agent.tools, tokensMax }, ctx)
     await makeNotes(agent, prompt, ctx)
   }
 }
@@ -61,17 +63,17 @@ function messagesOf({ system, summary, summaryTokens, recent }: Prompt, event: M
 async function ask(
   { output }: Instructed,
   messages: readonly Message[],
-  tools: readonly ModelTool[],
+  options: Pick<TextOptions<ModelTool>, "tools" | "contextTokens">,
   event: MurmurEvent,
   ctx: StepContext,
 ): Promise<readonly Message[]> {
   const isTask = isTaskType(event.type)
   if (isTask && output !== undefined) {
-    const { object, messages: said } = await ctx.llm.object(output, messages, { tools })
+    const { object, messages: said } = await ctx.llm.object(output, messages, options)
     ctx.reply(object)
     return said
   }
-  const { text, messages: said } = await ctx.llm.text(messages, { tools })
+  const { text, messages: said } = await ctx.llm.text(messages, options)
   if (isTask) ctx.reply(text)
   return said
 }

@@ -28,6 +28,8 @@ export interface DeployedMind {
   readonly windowTokens: number
   /** How long answers may be, when that is said. */
   readonly answerTokens?: number
+  /** How large a context its models are loaded with, when that is said. */
+  readonly contextTokens?: number
 }
 
 /** Who knows models and overrides. */
@@ -54,6 +56,7 @@ export function deployedMind(
     ...(overrides?.instructions !== undefined && { instructions: overrides.instructions }),
     windowTokens: Number.isFinite(window) ? window : WINDOW_UNKNOWN,
     ...(maxTokens !== undefined && { answerTokens: maxTokens }),
+    ...(contextTokens !== undefined && { contextTokens }),
   }
 }
 

@@ -36,6 +36,8 @@ export interface Prompt {
   /** How many tokens notes may take in this call, and when they are made anew. */
   readonly summaryTokens: number
   readonly notesTokens: number
+  /** How large a context the model is to be loaded with. A server that chooses by itself may cut off what is more. */
+  readonly contextTokens: number
   /** How many tokens this turn may take when it is remembered. */
   readonly turnTokens: number
   /** Turns that are to be taken out when this one is over, so that there is room for it. */
@@ -54,7 +56,7 @@ export interface PromptParts {
 /** @throws TerminalError `TEMPLATE`, `LLM_CONTEXT` */
 export function preparePrompt({ agent, event, ctx, toolTokens }: PromptParts): Prompt {
   const { history } = agent
-  const { instructions, windowTokens, answerTokens } = ctx.mind
+  const { instructions, windowTokens, answerTokens, contextTokens } = ctx.mind
   const system = systemText(
     renderNow(
       instructions ?? agent.instructions,
@@ -80,6 +82,7 @@ export function preparePrompt({ agent, event, ctx, toolTokens }: PromptParts): P
     summaryTokens: room.summary,
     notesTokens: Math.max(NOTES_TOKENS_MIN, Math.floor(shares.summary * room.total)),
     turnTokens,
+    contextTokens: contextTokens ?? room.context,
   }
   if (history === undefined) return base
   const conversation = conversationOf(ctx.whole)

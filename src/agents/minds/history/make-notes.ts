@@ -34,14 +34,14 @@ export async function makeNotes(agent: Instructed, prompt: Prompt, ctx: MindfulC
 /** @returns `undefined` when a model makes none */
 async function notesOn(
   agent: Instructed,
-  { summary, notesTokens: tokens }: Prompt,
+  { summary, notesTokens: tokens, contextTokens }: Prompt,
   { transcript }: Eviction,
   ctx: MindfulContext,
 ): Promise<string | undefined> {
   const model = agent.history?.summarise?.model
   const asked = notesPrompt({ agent: agent.name, summary, transcript, tokens })
   try {
-    const { text } = await ctx.llm.text(asked, { ...(model !== undefined && { model }) })
+    const { text } = await ctx.llm.text(asked, { contextTokens, ...(model !== undefined && { model }) })
     const notes = cutText(text.trim(), tokens)
     if (notes !== "") return notes
     ctx.log.warn({ agent: agent.name, key: ctx.key }, "the model made no notes on earlier events; trying again later")

@@ -15,6 +15,14 @@ export interface Sizes {
   readonly answer: number | undefined
 }
 
+/** The room of a call, in tokens. */
+export interface Room extends HistoryBudget {
+  /** Of the whole call, as its shares are taken from it. */
+  readonly total: number
+  /** What the model has to be loaded with, where its server can choose. Much the same for all calls of an agent. */
+  readonly context: number
+}
+
 /**
  * How much room there is for history. Instructions, event and tools take what they need: what goes beyond their shares is
  * taken from the turns, then from the summary. What they leave is left: so calls of a session cost much the same.
@@ -22,12 +30,7 @@ export interface Sizes {
  * @param window of the model, in tokens
  * @throws TerminalError `LLM_CONTEXT` with all sizes when they do not even fit without history
  */
-export function planRoom(
-  who: string,
-  history: CheckedHistory | undefined,
-  window: number,
-  sizes: Sizes,
-): HistoryBudget & { readonly total: number } {
+export function planRoom(who: string, history: CheckedHistory | undefined, window: number, sizes: Sizes): Room {
   const shares = history?.shares ?? DEFAULT_SHARES
   const total = Math.min(window, history?.tokens ?? TOKENS_DEFAULT_MAX)
   const share = (part: keyof typeof shares): number => Math.floor(shares[part] * total)
@@ -40,7 +43,7 @@ export function planRoom(
     Math.max(0, answer - share("answer"))
   const turns = Math.max(0, share("turns") - beyond)
   const summary = Math.max(0, share("summary") - Math.max(0, beyond - share("turns")))
-  return { total, turns, summary, keepTurns: history?.keepTurns ?? 1 }
+  return { total, context: Math.max(total, needed), turns, summary, keepTurns: history?.keepTurns ?? 1 }
 }
 
 function tooLarge(who: string, window: number, sizes: Sizes): TerminalError {
