@@ -28,6 +28,7 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
   "murmur.agent.quarantines": "Times that an agent was quarantined since it failed again and again",
   "murmur.guard.trips": "Steps that a guard stopped, by guard",
   "murmur.guard.warnings": "Agents that were triggered by their own descendants again and again, once a root event",
+  "murmur.tool.approvals": "Tool calls that a person is asked to approve",
   "murmur.window.late": "Events that came after their window had closed",
   "murmur.run.untold": "Events about the runs of agents that were left out, since too many waited",
   "murmur.source.errors": "Failures of sources",

@@ -65,6 +65,7 @@ export type CounterName =
   | "murmur.agent.quarantines"
   | "murmur.guard.trips"
   | "murmur.guard.warnings"
+  | "murmur.tool.approvals"
   | "murmur.window.late"
   | "murmur.run.untold"
   | "murmur.source.errors"

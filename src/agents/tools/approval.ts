@@ -58,6 +58,15 @@ export interface AtGate {
   readonly entry: Entry
 }
 
+/** What asking a person needs. */
+export interface ApprovalPorts {
+  readonly effects: Pick<Effects, "askAbout">
+  /** Takes secrets out of what people are asked. */
+  redact(text: string): string
+  /** A call needs approval that was not asked for before. */
+  onNew(): void
+}
+
 /**
  * Has a person approve a call that needs it. What was answered once has passed. Who was asked once is asked again, also
  * where other calls came first this time.
@@ -66,13 +75,13 @@ export interface AtGate {
  */
 export async function passGate(
   { agent, tool, journal, call, entry }: AtGate,
-  effects: Pick<Effects, "askAbout">,
-  redact: (text: string) => string,
+  { effects, redact, onNew }: ApprovalPorts,
 ): Promise<void> {
   if (journal.answerAt(call.position) !== undefined) return
   const position = approvalPosition(call.position)
   const before = journal.questionAt(position)?.question
   if (entry.reason === undefined && before === undefined) return
+  if (before === undefined) onNew()
   const asked = { agent, tool: tool.name, input: call.input }
   const effect = effectText(asked, redact)
   const options = { choices: ["no", "yes"], default: "no", timeoutMs: tool.askTimeoutMs }

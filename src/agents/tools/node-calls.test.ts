@@ -19,7 +19,7 @@ const Asked = defineEvent("a.asked", z.object({}), { key: () => "web" })
 const event = { ...seal(Asked({}, { id: "event-1" }), { mesh: "test", producer: "test" }), seq: 1 }
 
 /** A step over a journal that is kept, as each attempt of it would see it. */
-function step(services = memoryToolServices()) {
+function step(services = memoryToolServices(), telemetry = noTelemetry) {
   const log = new MemoryLog()
   const records: unknown[] = []
   const attempt = async (): Promise<(tool: AnyTool, input: object, perform?: Perform) => Promise<unknown>> => {
@@ -31,7 +31,7 @@ function step(services = memoryToolServices()) {
       return recorded
     }
     const effects = { journaled, askAbout: async () => "no" }
-    const ports = { clock: systemClock, telemetry: noTelemetry, redact: (text: string) => text, toolServices: services }
+    const ports = { clock: systemClock, telemetry, redact: (text: string) => text, toolServices: services }
     const signal = new AbortController().signal
     const scope = { agent: "a", event, careful: false, trace: undefined, signal: () => signal }
     const calls = new ToolCalls({ ...scope, storedAtMs: Date.parse("2026-11-21T10:00:00Z") }, effects, ports)
@@ -83,4 +83,15 @@ test("an output that looks like a reference is none: nobody reads an artifact by
     expect(await (await again.attempt())(tool(forged), {})).toEqual(forged)
   }
   expect(await (await attempt())(tool("x"), {}, async () => "x")).toBe("x")
+})
+
+test("a call that a person is asked to approve is counted once, whatever comes of it", async () => {
+  const counted: unknown[] = []
+  const metrics = { ...noTelemetry.metrics, count: (...what: unknown[]) => counted.push(what) }
+  const wary = defineTool({
+    ...{ name: "wary", description: "x", input: z.object({}), effect: "read", approval: "always", run: () => "done" },
+  })
+  const { attempt } = step(memoryToolServices(), { ...noTelemetry, metrics: metrics as never })
+  await expect((await attempt())(wary, {})).rejects.toMatchObject({ code: "TOOL_NOT_APPROVED" })
+  expect(counted).toEqual([["murmur.tool.approvals", 1, { agent: "a", tool: "wary" }]])
 })

@@ -6,7 +6,7 @@ import type { Clock } from "../clock.js"
 import type { Effects } from "../effects.js"
 import type { Call, Journal } from "../journal/journal.js"
 import type { Positions } from "../positions.js"
-import { passGate } from "./approval.js"
+import { type ApprovalPorts, passGate } from "./approval.js"
 import { runsInNode } from "./in-node.js"
 import { LargeOutputs } from "./large-outputs.js"
 import type { ToolServices } from "./node-services.js"
@@ -96,7 +96,7 @@ export class ToolCalls {
       const id = derivedId(agent, event.id, call.position)
       const run = (): Promise<unknown> => observeTool(tool, this.scope, this.ports, () => does("run", id))
       await journal.settled(call.position) // an attempt that outlived its time may still be in it
-      await passGate({ agent, tool, journal, call, entry }, this.effects, this.ports.redact)
+      await passGate({ agent, tool, journal, call, entry }, this.#approvals(tool))
       return this.#once({ tool, journal, call, run, reconcile: () => does("reconcile", id) })
     }
     const recorded = await this.effects.journaled(`tool ${tool.name}`, given, make, at)
@@ -106,6 +106,12 @@ export class ToolCalls {
   /** Something was told to the handler that no call has just returned: what a call before came to, what another agent says. */
   note(tool: Labels): void {
     this.#gate.enter(tool)
+  }
+
+  #approvals({ name: tool }: AnyTool): ApprovalPorts {
+    const { redact, telemetry } = this.ports
+    const onNew = (): void => telemetry.metrics.count("murmur.tool.approvals", 1, { agent: this.scope.agent, tool })
+    return { effects: this.effects, redact: (text) => redact(text), onNew }
   }
 
   /** Has the node run a tool of its own, wherever the agent runs. */
