@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { MurmurError } from "../errors.js"
+import type { BrokerCircuitOptions, BrokerRetryOptions } from "./broker/options.js"
 import type { RateLimits } from "./broker/ports.js"
 import { CompletionOptions } from "./completion.js"
 import type { Gateway } from "./gateway.js"
@@ -30,6 +31,12 @@ export interface ModelsOptions {
   readonly cacheMs?: number
   /** How long one request to a provider may take, in milliseconds. Default 120_000. */
   readonly timeoutMs?: number
+  /** How long a streamed answer may stop between two pieces, in milliseconds. Default 30_000. */
+  readonly idleMs?: number
+  /** When a request that failed is sent again. */
+  readonly retry?: BrokerRetryOptions
+  /** When a provider that fails is left alone. */
+  readonly circuit?: BrokerCircuitOptions
   /** Whether run events (`murmur.run.*`) hold what models say. Default true. */
   readonly tellContent?: boolean
   /** What this deployment says otherwise than agents do themselves, by their names. */
@@ -63,6 +70,16 @@ const Options = z.strictObject({
   models: z.unknown(),
   cacheMs: z.int().min(0).optional(),
   timeoutMs: z.int().min(1).optional(),
+  idleMs: z.int().min(1).optional(),
+  retry: z
+    .strictObject({
+      tries: z.int().min(1).max(100).optional(),
+      backoffMs: z.int().min(0).optional(),
+      backoffMsMax: z.int().min(0).optional(),
+      busyMsMax: z.int().min(0).optional(),
+    })
+    .optional(),
+  circuit: z.strictObject({ failures: z.int().min(1).optional(), openMs: z.int().min(1).optional() }).optional(),
   tellContent: z.boolean().optional(),
   agents: z.record(z.string(), Overrides).optional(),
 })

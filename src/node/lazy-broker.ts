@@ -87,6 +87,9 @@ export class LazyBroker implements Broker {
       ...(models.limits !== undefined && { limits: models.limits }),
       ...(models.cacheMs !== undefined && { cacheMs: models.cacheMs }),
       ...(models.timeoutMs !== undefined && { timeoutMs: models.timeoutMs }),
+      ...(models.idleMs !== undefined && { idleMs: models.idleMs }),
+      ...(models.retry !== undefined && { retry: models.retry }),
+      ...(models.circuit !== undefined && { circuit: models.circuit }),
     })
   }
 }
