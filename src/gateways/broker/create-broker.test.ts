@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest"
 import { ask, failure } from "../../../test/support/llm/ask.js"
 import { answer, FakeGateway } from "../../../test/support/llm/fake-gateway.js"
 import { ManualClock, settled } from "../../../test/support/llm/manual-clock.js"
+import { noTelemetry, silentLog } from "../../telemetry/ports.js"
 import type { StreamPart } from "../completion.js"
 import { createBroker } from "./create-broker.js"
 import type { BrokerOptions } from "./options.js"
@@ -21,7 +22,6 @@ describe("options", () => {
     ["no time at all", { timeoutMs: 0 }, "timeoutMs: "],
     ["half a try", { retry: { tries: 0.5 } }, "retry.tries: "],
     ["a limit of nothing", { limits: { fake: { requestsPerMinute: 0 } } }, "limits.fake.requestsPerMinute: "],
-    ["limits of a stranger", { limits: { other: {} } }, "limits.other: there is no such gateway (there are: fake)"],
     ["an alias that looks like a model", { aliases: { "a/b": "fake/m" } }, '"a/b" must not be empty or contain "/"'],
     ["an alias for nothing", { aliases: { a: "b" } }, '"b" is neither provider/model nor an alias (aliases: a)'],
     ["aliases in a circle", { aliases: { a: "b", b: ["fake/m", "a"] } }, "aliases go in a circle: a -> b -> a"],
@@ -33,6 +33,13 @@ describe("options", () => {
   test.each(wrong)("%s: is refused, and said which", (_, options, message) => {
     const make = () => createBroker({ gateways: [gateway], ...options } as BrokerOptions)
     expect(make).toThrow(expect.objectContaining({ code: "LLM_OPTION", message: expect.stringContaining(message) }))
+  })
+
+  test("limits of a provider that is not there are told of, since another machine may have it", () => {
+    const told: unknown[] = []
+    const log = { ...silentLog, warn: (fields: object) => told.push(fields) }
+    createBroker({ gateways: [gateway], limits: { fake: {}, other: {} }, telemetry: { ...noTelemetry, log } })
+    expect(told).toEqual([{ provider: "other", providers: ["fake"] }])
   })
 
   test("two gateways of one name are refused", () => {

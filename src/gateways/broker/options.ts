@@ -160,7 +160,8 @@ export function checkOptions(options: BrokerOptions): BrokerSettings {
   if (!read.success) throw badOption("create broker", issuesText(read.error.issues))
   const { data } = read
   const providers = data.gateways.map(({ provider }) => provider)
-  checkProviders(providers, Object.keys(data.limits))
+  checkProviders(providers)
+  tellStrangers(providers, Object.keys(data.limits), data.telemetry)
   return {
     ...data,
     aliases: checkAliases(data.aliases),
@@ -173,19 +174,18 @@ export function checkOptions(options: BrokerOptions): BrokerSettings {
   }
 }
 
-function checkProviders(providers: readonly string[], limited: readonly string[]): void {
+function checkProviders(providers: readonly string[]): void {
   const twice = providers.find((provider, at) => providers.indexOf(provider) !== at)
-  if (twice !== undefined) {
-    throw badOption(
-      "create broker",
-      `each gateway needs a name of its own, "${twice}" is there twice. Give one another "provider"`,
-    )
-  }
-  const stranger = limited.find((provider) => !providers.includes(provider))
-  if (stranger !== undefined) {
-    throw badOption(
-      "create broker",
-      `limits.${stranger}: there is no such gateway (there are: ${providers.join(", ")})`,
-    )
+  if (twice === undefined) return
+  throw badOption(
+    "create broker",
+    `each gateway needs a name of its own, "${twice}" is there twice. Give one another "provider"`,
+  )
+}
+
+/** Limits may be said for all of a mesh, where this machine has no key for some: told, in case it was a slip of the pen. */
+function tellStrangers(providers: readonly string[], limited: readonly string[], { log }: Telemetry): void {
+  for (const provider of limited.filter((name) => !providers.includes(name))) {
+    log.warn({ provider, providers }, "There are limits for a provider of models that has no gateway here")
   }
 }
