@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest"
 import { z } from "zod"
 import type { StepContext } from "../src/agents/context.js"
 import { type AgentDefinition, defineAgent } from "../src/agents/define-agent.js"
-import { handoffId } from "../src/agents/delegation/task.js"
+import { handoffId, type TaskResult } from "../src/agents/delegation/task.js"
 import { defineTool } from "../src/agents/tools/define-tool.js"
 import { defineEvent } from "../src/bus/define-event.js"
 import type { EventDraft, MurmurEvent } from "../src/bus/event.js"
@@ -347,6 +347,34 @@ describe.concurrent("tasks for several agents", () => {
       })
       await publish(mesh, asked(1))
       expect(sawIn(await take(mesh.bus, "desk.told", 1))).toEqual([[1, "DELEGATE_TIMEOUT"]])
+    }),
+  )
+})
+
+describe.concurrent("a result that is too large", () => {
+  test(
+    "for a message is a failure of who replies; for the journal of who waits it is an error there",
+    meshed(async (mesh) => {
+      const short = (result: TaskResult): unknown => (result.ok ? String(result.output).length : result.error.code)
+      await mesh.addNode({
+        agents: [
+          desk(async (_, ctx) => {
+            const given = await ctx.gather([{ agent: "helper", input: { n: 1, text: "x".repeat(2_000_000) } }])
+            const large = await ctx.gather([{ agent: "helper", input: { n: 2_000_000 } }])
+            const two = await ctx.gather([1, 2].map((more) => ({ agent: "helper", input: { n: 600_000 + more } })))
+            const one = await ctx.gather([{ agent: "helper", input: { n: 600_000 } }])
+            return [given, large, two, one].map((results) => results.map(short))
+          }),
+          helper("helper", (n, ctx) => ctx.reply("x".repeat(n))),
+        ],
+      })
+      await publish(mesh, asked(1))
+      expect(sawIn(await take(mesh.bus, "desk.told", 1))).toEqual([
+        [["EVENT_TOO_LARGE"], ["EVENT_TOO_LARGE"], ["DELEGATE_TOO_LARGE", "DELEGATE_TOO_LARGE"], [600_000]],
+      ])
+      expect(await letters(mesh)).toMatchObject([
+        { agent: "helper", reason: "terminal", error: { code: "EVENT_TOO_LARGE" } },
+      ])
     }),
   )
 })

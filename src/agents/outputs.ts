@@ -15,7 +15,7 @@ export class Outputs {
   constructor(
     private readonly agent: string,
     private readonly ports: OutputPorts,
-    private readonly stats: AgentStats,
+    private readonly stats: Pick<AgentStats, "emitted">,
   ) {}
 
   /**

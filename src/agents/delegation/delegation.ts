@@ -1,36 +1,33 @@
-import { type SealedEvent, seal } from "../../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../../bus/event.js"
 import { TerminalError } from "../../errors.js"
 import type { Message } from "../../gateways/messages/message.js"
-import { taskType } from "../../router/reserved.js"
-import type { Span } from "../../telemetry/ports.js"
-import { type Clock, timeText } from "../clock.js"
+import type { Span, Telemetry } from "../../telemetry/ports.js"
+import type { Clock } from "../clock.js"
 import type { AgentDefinition } from "../define-agent.js"
 import type { Effects } from "../effects.js"
 import type { StepGuards } from "../guards/guards.js"
-import type { TaskWait, Wait } from "../journal/records.js"
 import { plain } from "../plain.js"
 import type { EventPort } from "../ports.js"
 import type { Positions } from "../positions.js"
-import { publishMissing } from "../publish-missing.js"
 import { TaskDuty } from "./duty.js"
+import { Giving, type Prepared } from "./giving.js"
 import {
   checkDelegate,
   checkGather,
   checkHandoff,
   type DelegateOptions,
-  type GatherMode,
   type GatherOptions,
   type HandoffOptions,
 } from "./options.js"
 import { type Addressee, addressee, checkTaskOutput, type Target } from "./target.js"
-import { type StoredResult, type TaskContext, type TaskData, type TaskResult, taskId } from "./task.js"
+import type { TaskContext, TaskResult } from "./task.js"
 
 /** What delegating needs of a node. */
 export interface DelegationPorts {
   readonly events: Pick<EventPort, "store" | "ids">
   readonly guards: Pick<StepGuards, "reserveOutputs">
   readonly clock: Clock
+  readonly telemetry: Telemetry
   readonly names: { readonly mesh: string }
 }
 
@@ -38,7 +35,7 @@ export interface DelegationPorts {
 export interface DelegationParts {
   readonly agent: Pick<AgentDefinition, "name" | "output">
   readonly run: { readonly input: { readonly event: MurmurEvent }; readonly span: Span | undefined }
-  readonly effects: Pick<Effects, "wait">
+  readonly effects: Pick<Effects, "wait" | "journaled">
   readonly ports: DelegationPorts
   /** Whether outsiders have a say in what the step does by now, and so in the tasks that it gives. */
   readonly tainted: () => boolean
@@ -62,22 +59,15 @@ export interface GatherTask extends HandoffOptions {
   readonly input: unknown
 }
 
-/** A task before it has its place in the step. */
-interface Prepared {
-  readonly to: Addressee
-  readonly given: Pick<TaskData, "input" | "context">
-  readonly key: string | undefined
-}
-
 /** What a step has to do with other agents: tasks that it gives, and the one that it does itself. */
 export class Delegation {
   readonly #agent: string
-  readonly #event: MurmurEvent
+  readonly #giving: Giving
   #made: TaskDuty | undefined
 
   constructor(private readonly parts: DelegationParts) {
     this.#agent = parts.agent.name
-    this.#event = parts.run.input.event
+    this.#giving = new Giving(parts)
   }
 
   /**
@@ -93,7 +83,7 @@ export class Delegation {
     const position = by.at.next()
     const task = await this.#prepare(to, input, options, by)
     const call = `delegate ${to.name}`
-    const [result] = await this.#give({ position, call }, [task], { mode: "all", deadlineMs })
+    const [result] = await this.#giving.give([task], { position, call, mode: "all", deadlineMs })
     if (result?.ok === true) return checkTaskOutput(agent, to, result.output)
     if (result?.error.code === "DELEGATE_TIMEOUT") {
       if ("default" in options) return options.default
@@ -128,7 +118,7 @@ export class Delegation {
       if (one !== undefined) prepared.push(await this.#prepare(one, task.input, task, by))
     }
     const call = `gather ${mode} ${to.map(({ name }) => name).join(" ")}`
-    const results = await this.#give({ position, call }, prepared, { mode, deadlineMs })
+    const results = await this.#giving.give(prepared, { position, call, mode, deadlineMs })
     return results.map((result, n) => this.#checked(result, to[n]))
   }
 
@@ -152,7 +142,7 @@ export class Delegation {
   }
 
   get #duty(): TaskDuty {
-    this.#made ??= new TaskDuty(this.#agent, this.parts.agent.output, this.#event)
+    this.#made ??= new TaskDuty(this.#agent, this.parts.agent.output, this.parts.run.input.event)
     return this.#made
   }
 
@@ -175,51 +165,6 @@ export class Delegation {
     return { ...context, summary: await by.summarise(summary === true ? undefined : summary) }
   }
 
-  async #give(
-    { position, call }: { readonly position: number; readonly call: string },
-    prepared: readonly Prepared[],
-    { mode, deadlineMs }: { readonly mode: GatherMode; readonly deadlineMs: number },
-  ): Promise<TaskResult[]> {
-    const agent = this.#agent
-    const event = this.#event
-    let isNew = false
-    const wait = (): Wait => {
-      isNew = true
-      const tasks = prepared.map(({ to, key }, index) => {
-        const id = taskId(agent, event.id, position, index)
-        return { id, agent: to.name, key: key ?? id }
-      })
-      const now = this.parts.ports.clock.now()
-      return { kind: "task", mode, tasks, from: timeText(now), until: timeText(now + deadlineMs) }
-    }
-    const input = prepared.map(({ to, key, given }) => [to.name, key ?? null, given])
-    const begin = async (waits: Wait): Promise<void> => {
-      if (waits.kind === "task") await this.#publish(waits, position, prepared, isNew)
-    }
-    const results = (await this.parts.effects.wait({ position, call, input }, wait, begin)) as StoredResult[]
-    return results.map(({ outside, ...result }, n) => {
-      if (outside === true) this.parts.onOutside(prepared[n]?.to.name ?? "")
-      return result
-    })
-  }
-
-  /** @param isNew not when somebody has begun with it before: then it may be there, whatever the dedup window says */
-  async #publish(wait: TaskWait, position: number, prepared: readonly Prepared[], isNew: boolean): Promise<void> {
-    const agent = this.#agent
-    const event = this.#event
-    const { events, guards } = this.parts.ports
-    await guards.reserveOutputs({ ...event, seq: -1 - position }, wait.tasks.length)
-    const replyTo = { agent, ...(event.key !== undefined && { key: event.key }), step: event.id, position }
-    const sealed = wait.tasks.map(({ id, agent: to, key }, index) => {
-      const given = prepared[index]?.given ?? { input: null }
-      const data: TaskData = { ...given, replyTo: { ...replyTo, task: id, to }, deadline: wait.until }
-      return this.#seal({ type: taskType(to), key, id, data })
-    })
-    if (isNew) await Promise.all(sealed.map((task) => events.store(task)))
-    // by one, since each has a key of its own, which is quickly searched
-    else for (const task of sealed) await publishMissing(events, agent, [task], new Date(wait.from))
-  }
-
   #checked(result: TaskResult, to: Addressee | undefined): TaskResult {
     if (!result.ok || to === undefined) return result
     try {
@@ -232,12 +177,5 @@ export class Delegation {
 
   #send(draft: EventDraft | undefined): void {
     if (draft !== undefined) this.parts.send(draft)
-  }
-
-  #seal(draft: EventDraft): SealedEvent {
-    const { ports, run } = this.parts
-    const trace = run.span === undefined ? this.#event.trace : run.span.context
-    const trust = this.parts.tainted() ? ("external" as const) : undefined
-    return seal(draft, { mesh: ports.names.mesh, producer: this.#agent, cause: this.#event, trace, trust })
   }
 }
