@@ -19,7 +19,7 @@ import {
   type GatherOptions,
   type HandoffOptions,
 } from "./options.js"
-import { type Addressee, addressee, checkTaskOutput, type Target } from "./target.js"
+import { type Addressee, addressee, checkedResult, checkTaskOutput, type Target } from "./target.js"
 import type { TaskContext, TaskResult } from "./task.js"
 
 /** What delegating needs of a node. */
@@ -119,7 +119,7 @@ export class Delegation {
     }
     const call = `gather ${mode} ${to.map(({ name }) => name).join(" ")}`
     const results = await this.#giving.give(prepared, { position, call, mode, deadlineMs })
-    return results.map((result, n) => this.#checked(result, to[n]))
+    return results.map((result, n) => checkedResult(agent, to[n], result))
   }
 
   /** Gives the step's own task to another agent, which replies in its place. @throws as {@link delegate} */
@@ -163,16 +163,6 @@ export class Delegation {
     }
     if (summary === false) return context
     return { ...context, summary: await by.summarise(summary === true ? undefined : summary) }
-  }
-
-  #checked(result: TaskResult, to: Addressee | undefined): TaskResult {
-    if (!result.ok || to === undefined) return result
-    try {
-      return { ok: true, output: checkTaskOutput(this.#agent, to, result.output) }
-    } catch (error) {
-      if (!(error instanceof TerminalError)) throw error
-      return { ok: false, error: { code: error.code, message: error.message } }
-    }
   }
 
   #send(draft: EventDraft | undefined): void {

@@ -67,3 +67,14 @@ export function checkTaskOutput(from: string, { name, output }: Addressee, came:
     { code: "DELEGATE_OUTPUT", details: { to: name } },
   )
 }
+
+/** A result whose output is as the schema returns it; one that does not fit is an error. */
+export function checkedResult(from: string, to: Addressee | undefined, result: TaskResult): TaskResult {
+  if (!result.ok || to === undefined) return result
+  try {
+    return { ok: true, output: checkTaskOutput(from, to, result.output) }
+  } catch (error) {
+    if (!(error instanceof TerminalError)) throw error
+    return { ok: false, error: { code: error.code, message: error.message } }
+  }
+}

@@ -10,7 +10,7 @@ import { EmitGate } from "../../context.js"
 import type { AgentDefinition } from "../../define-agent.js"
 import type { GatherTask } from "../../delegation/delegation.js"
 import type { DelegateOptions, GatherOptions, HandoffOptions } from "../../delegation/options.js"
-import { addressee, checkTaskOutput, type Target } from "../../delegation/target.js"
+import { addressee, checkedResult, checkTaskOutput, type Target } from "../../delegation/target.js"
 import type { TaskResult } from "../../delegation/task.js"
 import { runStepTool } from "../../llm/run-step-tool.js"
 import { specOf } from "../../llm/step-llm.js"
@@ -91,10 +91,7 @@ export class RemoteCore implements StepCore {
     })
     const what = { method: "gather", tasks: sent, options: plain(options, "the options of tasks") } as const
     const results = (await this.parts.calls.make({ ...what, path: at.branch().path })) as TaskResult[]
-    return results.map((result, n) => {
-      const one = to[n]
-      return result.ok && one !== undefined ? { ok: true, output: checkTaskOutput(from, one, result.output) } : result
-    })
+    return results.map((result, n) => checkedResult(from, to[n], result))
   }
 
   async handoff(target: Target, input: unknown, options: HandoffOptions, { at }: Caller): Promise<void> {
