@@ -1,22 +1,11 @@
 import { validateHeaderName, validateHeaderValue } from "node:http"
 import { z } from "zod"
-import { ensureError, errorCode, isMurmurError, MurmurError, RetryableError } from "../../errors.js"
 import { defineTool } from "../tools/define-tool.js"
-import type { Tool, ToolContext, ToolEffect } from "../tools/tool.js"
-import { textOf } from "./body-text.js"
-import { fetchOnce, type Reply } from "./fetch-once.js"
+import type { Tool, ToolEffect } from "../tools/tool.js"
 import { FetchRules } from "./fetch-rules.js"
+import { Fetcher, type HttpReply } from "./fetcher.js"
 import { internet, type Network } from "./network.js"
-import {
-  type BuiltinOptions,
-  checkCount,
-  checkKnown,
-  checkRecord,
-  checkTexts,
-  common,
-  refused,
-  wrong,
-} from "./options.js"
+import { type BuiltinOptions, checkCount, checkKnown, checkRecord, checkTexts, common, wrong } from "./options.js"
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] as const
 type Method = (typeof METHODS)[number]
@@ -31,7 +20,7 @@ export interface HttpFetchOptions<Name extends string = string> extends BuiltinO
   readonly maxBytes?: number
   /** Sent with each request, to every host of `allow`; never on to where an answer redirects. */
   readonly headers?: Readonly<Record<string, string>>
-  /** How many redirects are followed, each checked like the first address. Default 5. */
+  /** How many redirects of GET and HEAD are followed, each checked like the first address. Default 5. */
   readonly redirectsMax?: number
   /**
    * What a request does to the other side. Default `read` for GET and HEAD, else `irreversible`. With `idempotent` the
@@ -42,19 +31,6 @@ export interface HttpFetchOptions<Name extends string = string> extends BuiltinO
   readonly private?: boolean
   /** Whether outsiders write what it returns. Default true. */
   readonly untrusted?: boolean
-}
-
-/** What a request came to; also when the other side says that it failed. */
-export interface HttpReply {
-  readonly status: number
-  /** Where it came from in the end. */
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
-  /** `base64` for what is no text. */
-  readonly encoding: "utf8" | "base64"
-  /** Whether the body goes on after what was read. */
-  readonly truncated: boolean
 }
 
 const Input = z.object({
@@ -113,85 +89,6 @@ export function httpFetchOver<const Name extends string = "httpFetch">(
     ...common(options),
     run: ({ method = methods[0], ...asked }, ctx) => fetcher.fetch({ ...asked, method }, ctx),
   })
-}
-
-/** What all calls of one tool have in common. */
-interface FetcherParts {
-  readonly name: string
-  readonly rules: FetchRules
-  readonly headers: Readonly<Record<string, string>>
-  readonly effect: ToolEffect
-  readonly network: Network
-  readonly maxBytes: number
-  readonly redirectsMax: number
-}
-
-const REDIRECTS = [301, 302, 303, 307, 308]
-
-class Fetcher {
-  constructor(private readonly parts: FetcherParts) {}
-
-  async fetch(asked: z.output<typeof Input> & { method: Method }, ctx: ToolContext): Promise<HttpReply> {
-    const { name, rules, redirectsMax } = this.parts
-    let { method, body } = asked
-    let url = rules.check(asked.url)
-    const { origin } = url
-    for (let redirects = 0; ; redirects++) {
-      const own = url.origin === origin ? this.#headers(asked, body, ctx) : {}
-      const reply = await this.#once(url, method, own, body, ctx.signal)
-      const { location } = reply.headers
-      if (!REDIRECTS.includes(reply.status) || location === undefined) return shown(url, reply)
-      if (redirects >= redirectsMax) throw refused(name, `it was redirected more than ${redirectsMax} times`)
-      url = rules.check(location, url)
-      if (reply.status === 303 || (reply.status < 303 && method === "POST")) {
-        if (method !== "HEAD") method = "GET"
-        body = undefined
-      }
-      if (body !== undefined && url.origin !== origin) {
-        throw refused(name, `it was redirected to "${url.host}", and what it sends was for another host`)
-      }
-    }
-  }
-
-  async #once(url: URL, method: Method, own: Record<string, string>, body: string | undefined, signal: AbortSignal) {
-    const { name: tool, network, maxBytes } = this.parts
-    const headers = { accept: "*/*", "accept-encoding": "identity", "user-agent": "murmur", ...own }
-    try {
-      return await fetchOnce({ tool, url, method, headers, body, signal, maxBytes, network })
-    } catch (error) {
-      throw isMurmurError(error) || signal.aborted ? error : failed(tool, url, error)
-    }
-  }
-
-  #headers(asked: z.output<typeof Input>, body: string | undefined, ctx: ToolContext): Record<string, string> {
-    const { headers, effect } = this.parts
-    return {
-      ...(body !== undefined && { "content-type": asked.contentType ?? "application/json" }),
-      ...(body !== undefined && { "content-length": String(Buffer.byteLength(body)) }),
-      ...(effect === "idempotent" && { "idempotency-key": ctx.idempotencyKey }),
-      ...headers,
-    }
-  }
-}
-
-/** What a model may make use of; cookies are not among it. */
-const SHOWN = ["content-type", "content-length", "last-modified", "etag", "link", "location", "retry-after"]
-
-function shown(url: URL, { status, headers, bytes, truncated }: Reply): HttpReply {
-  const some = SHOWN.flatMap((name) => (headers[name] === undefined ? [] : [[name, String(headers[name])] as const]))
-  const text = textOf(bytes, headers["content-type"], truncated)
-  return { status, url: url.href, headers: Object.fromEntries(some), ...text, truncated }
-}
-
-/** Before there is a connection nothing was sent: that much is known of what failed. */
-const NOTHING_SENT = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]
-
-function failed(tool: string, url: URL, error: unknown): MurmurError {
-  const inner = error instanceof AggregateError ? error.errors[0] : error
-  const code = errorCode(inner)
-  const message = `Tool "${tool}" cannot ask ${url.host}: ${ensureError(inner).message}`
-  const how = { code: "TOOL_FETCH", cause: error, details: { host: url.host, error: code } }
-  return NOTHING_SENT.includes(code) ? new RetryableError(message, how) : new MurmurError(message, how)
 }
 
 function methodsOf(tool: string, given: HttpFetchOptions["methods"]): [Method, ...Method[]] {

@@ -2,7 +2,7 @@ import { expectTypeOf, test } from "vitest"
 import { z } from "zod"
 import { defineEvent } from "../../bus/define-event.js"
 import { defineAgent } from "../define-agent.js"
-import type { HttpReply } from "./http-fetch.js"
+import type { HttpReply } from "./fetcher.js"
 import { getArtifact, httpFetch, putArtifact, readFile, resolveDate, shell, taskList, writeFile } from "./index.js"
 
 const Seen = defineEvent("a.seen", z.object({ n: z.number() }))
