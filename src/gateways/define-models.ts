@@ -67,7 +67,7 @@ const Options = z.strictObject({
   default: Names.optional(),
   aliases: z.record(z.string(), Names).optional(),
   limits: Provider.optional(),
-  models: z.unknown(),
+  models: z.unknown().optional(),
   cacheMs: z.int().min(0).optional(),
   timeoutMs: z.int().min(1).optional(),
   idleMs: z.int().min(1).optional(),

@@ -50,17 +50,21 @@ function commandFor(snippet: Snippet, workspace: Workspace): [string, string[]] 
 
 /** A working folder, and a PATH on which `murmur` and `npx murmur` are the ones that were built here. */
 function environment(folder: string, { root, natsUrl }: PageOptions): NodeJS.ProcessEnv {
+  mkdirSync(join(folder, "work"))
+  return withTools(folder, join(root, "dist/cli/main.js"), { ...process.env, NATS_URL: natsUrl, NO_COLOR: "1" })
+}
+
+/** An environment in which `murmur` and `npx murmur` run this very program; they are put into `<folder>/bin`. */
+export function withTools(folder: string, main: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const tools = join(folder, "bin")
   mkdirSync(tools)
-  mkdirSync(join(folder, "work"))
-  const main = join(root, "dist/cli/main.js")
   writeFileSync(join(tools, "murmur"), `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`)
   writeFileSync(
     join(tools, "npx"),
     '#!/bin/sh\n[ "$1" = murmur ] || { echo "the docs run only npx murmur" >&2; exit 1; }\nexec "$@"\n',
   )
   for (const tool of ["murmur", "npx"]) chmodSync(join(tools, tool), 0o755)
-  return { ...process.env, NATS_URL: natsUrl, NO_COLOR: "1", PATH: `${tools}${delimiter}${process.env.PATH ?? ""}` }
+  return { ...env, PATH: `${tools}${delimiter}${env.PATH ?? ""}` }
 }
 
 function wrongWith(result: RunResult, expected: string | undefined): string | undefined {
