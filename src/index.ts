@@ -38,8 +38,16 @@ export {
   type Trigger,
   type WindowOptions,
 } from "./agents/define-agent.js"
-export type { DelegateOptions, GatherOptions, HandoffOptions } from "./agents/delegation/options.js"
-export { type TaskData, type TaskResult, taskDraft } from "./agents/delegation/task.js"
+export { agreed } from "./agents/delegation/agreed.js"
+export type { GatherTask } from "./agents/delegation/delegation.js"
+export type {
+  ContextOptions,
+  DelegateOptions,
+  GatherMode,
+  GatherOptions,
+  HandoffOptions,
+} from "./agents/delegation/options.js"
+export { type TaskContext, type TaskData, type TaskResult, taskDraft } from "./agents/delegation/task.js"
 export { BudgetExceeded } from "./agents/guards/guard-tripped.js"
 export type { PastCall, PreviousAttempt } from "./agents/journal/attempts.js"
 export { RunEvents } from "./agents/llm/run-events.js"
@@ -52,6 +60,7 @@ export { defineTool, type ToolOptions } from "./agents/tools/define-tool.js"
 export type { AnyTool, Reconciled, Tool, ToolContext, ToolEffect, ToolFunctions } from "./agents/tools/tool.js"
 export { sessionWindow, sliding, tumbling } from "./agents/windows/operators.js"
 export type { EventWindow } from "./agents/windows/window-set.js"
+export type { WorkError, WorkOutcome } from "./agents/work-outcome.js"
 export {
   type BranchWork,
   type Cases,

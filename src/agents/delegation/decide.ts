@@ -1,4 +1,5 @@
 import type { TaskWait } from "../journal/records.js"
+import { isMajority, largestVote } from "./agreed.js"
 import type { StoredResult } from "./task.js"
 
 /** What became of one task, as it arrived. */
@@ -27,10 +28,21 @@ function isEnough({ mode, tasks }: TaskWait, arrived: readonly Arrived[]): boole
   const open = tasks.length - arrived.length
   if (open <= 0) return true
   const good = arrived.filter(({ result }) => result.ok).length
-  if (mode === "first") return good > 0
-  if (mode === "all") return false
-  const needed = Math.floor(tasks.length / 2) + 1
-  return good >= needed || good + open < needed
+  switch (mode) {
+    case "all":
+      return false
+    case "first":
+      return good > 0
+    case "majority":
+      return isDecided(good, open, tasks.length)
+    case "agreement":
+      return isDecided(largestVote(arrived.map(({ result }) => result)).count, open, tasks.length)
+  }
+}
+
+/** Whether so many are more than half, or can be no more. */
+function isDecided(count: number, open: number, all: number): boolean {
+  return isMajority(count, all) || !isMajority(count + open, all)
 }
 
 function results(

@@ -28,10 +28,10 @@ export interface DelegateOptions extends HandoffOptions {
 }
 
 /**
- * When enough results have come: `all` of them, the `first` that is none of an error, or a `majority` (more than half)
- * that are none. Also when that cannot be reached any more.
+ * When enough results have come: `all` of them, the `first` that is none of an error, a `majority` (more than half) that
+ * are none, or more than half that are the same (`agreement`). Also when that cannot be reached any more.
  */
-export type GatherMode = "all" | "first" | "majority"
+export type GatherMode = "all" | "first" | "majority" | "agreement"
 
 /** How results are waited for. */
 export interface GatherOptions {
@@ -49,7 +49,7 @@ export const TASKS_MAX = 1_000
 const HANDOFF = ["key", "context"]
 const DELEGATE = [...HANDOFF, "deadlineMs", "default"]
 const CONTEXT = ["text", "messages", "summary"]
-const MODES: readonly string[] = ["all", "first", "majority"]
+const MODES: readonly string[] = ["all", "first", "majority", "agreement"]
 
 type Fail = (why: string) => never
 

@@ -37,7 +37,7 @@ const Undone = z.object({ kind: z.literal("undone"), ...Call })
 const TaskWait = z.object({
   kind: z.literal("task"),
   /** When enough results have come. */
-  mode: z.enum(["all", "first", "majority"]),
+  mode: z.enum(["all", "first", "majority", "agreement"]),
   tasks: z.array(z.object({ id: z.string(), agent: z.string(), key: z.string() })),
   /** When they were given. */
   from: z.string(),
