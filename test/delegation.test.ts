@@ -7,6 +7,7 @@ import { defineTool } from "../src/agents/tools/define-tool.js"
 import { defineEvent } from "../src/bus/define-event.js"
 import type { EventDraft, MurmurEvent } from "../src/bus/event.js"
 import type { TerminalError } from "../src/errors.js"
+import { scripted } from "../src/gateways/scripted/scripted.js"
 import { DeadLetterRetry, DeadLetters, type StoredLetter } from "../src/node/dead-letter-store.js"
 import { startMesh, type TestMesh, take, until } from "./support/mesh.js"
 
@@ -349,6 +350,56 @@ describe.concurrent("tasks for several agents", () => {
       expect(sawIn(await take(mesh.bus, "desk.told", 1))).toEqual([[1, "DELEGATE_TIMEOUT"]])
     }),
   )
+})
+
+test("Models give tasks to models: the step waits in between, and no model is asked twice", async () => {
+  const gateway = scripted({
+    replies: [
+      {
+        system: "You run the desk",
+        turns: [
+          {
+            toolCalls: [
+              { name: "delegate_to_reader", arguments: { page: "one" } },
+              { name: "delegate_to_reader", arguments: { page: "two" } },
+            ],
+          },
+          ({ messages }) => {
+            const told = messages.flatMap((message) => (message.role === "tool" ? [message.content] : []))
+            return { toolCalls: [{ name: "emit_desk_told", arguments: { n: 1, saw: told } }] }
+          },
+          "done",
+        ],
+      },
+      { system: "You read pages", when: "one", reply: { object: { words: 1 } } },
+      { system: "You read pages", when: "two", reply: { object: { words: 2 } } },
+    ],
+  })
+  const reader = defineAgent("reader", {
+    on: [],
+    input: z.object({ page: z.string() }),
+    output: z.object({ words: z.number() }),
+    model: "scripted/demo",
+    instructions: "You read pages, and count their words.",
+  })
+  const boss = defineAgent("desk", {
+    on: [Asked],
+    emits: [Told],
+    model: "scripted/demo",
+    instructions: "You run the desk.",
+    delegates: [reader],
+  })
+  const models = { gateways: [gateway] }
+  const mesh = await startMesh({ agents: [boss], models })
+  try {
+    await mesh.addNode({ agents: [reader], models })
+    await publish(mesh, asked(1))
+    expect(sawIn(await take(mesh.bus, "desk.told", 1))).toEqual([['{"words":1}', '{"words":2}']])
+    await until("it is over", async () => gateway.requests.length === 5)
+    expect(await letters(mesh)).toEqual([])
+  } finally {
+    await mesh.stop()
+  }
 })
 
 describe.concurrent("a result that is too large", () => {
