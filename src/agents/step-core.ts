@@ -26,6 +26,8 @@ import type { ToolCalls } from "./tools/tool-calls.js"
 export class AttemptCore implements StepCore {
   /** What the step has used of models, answers that it was given before included. */
   readonly bill = new Bill()
+  /** When the time of the attempt is up, in milliseconds since 1970; or a moment later. */
+  readonly deadlineMs: number
   #toolCalls: ToolCalls | undefined
   #delegation: Delegation | undefined
 
@@ -34,7 +36,9 @@ export class AttemptCore implements StepCore {
     readonly of: Run,
     private readonly step: Step,
     readonly effects: Effects,
-  ) {}
+  ) {
+    this.deadlineMs = parts.clock.now() + parts.agent.stepTimeoutMs
+  }
 
   get definition(): AgentDefinition {
     return this.parts.agent

@@ -117,7 +117,8 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
       const teller = this.#teller(journal)
       const work = async (): Promise<T> => {
         const { signal } = ctx
-        const asking = { signal, agent: core.definition.name, trace: teller.trace, meter: core.meter }
+        const { deadlineMs } = core // a provider that is left alone for a while is waited for
+        const asking = { signal, agent: core.definition.name, trace: teller.trace, meter: core.meter, deadlineMs }
         return redactAll(await ask(minds.broker, asking, teller), ports.redact)
       }
       return journal.call(call, work, core.effects.note)
