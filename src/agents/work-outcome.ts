@@ -69,8 +69,8 @@ async function notedBefore({ noted }: WorkPlace): Promise<WorkError | undefined>
   }
 }
 
-/** Whether an error says what came of the work, and not that the step was broken off. */
-function isOutcome(thrown: unknown): boolean {
+/** Whether an error says what came of the work, and not that the step cannot go on. */
+export function isOutcome(thrown: unknown): boolean {
   if (thrown instanceof GuardTripped || thrown instanceof NondeterminismError || isBusTrouble(thrown)) return false
   const code = errorCode(thrown)
   return !code.startsWith("STEP_") && !code.startsWith("JOURNAL_")

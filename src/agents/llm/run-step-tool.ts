@@ -2,6 +2,7 @@ import { ensureError, isMurmurError, TerminalError } from "../../errors.js"
 import type { ToolOutcome } from "../../gateways/llm/port.js"
 import type { ToolCall } from "../../gateways/messages/message.js"
 import { Branch, type BranchOrigin } from "../branch-context.js"
+import { isOutcome } from "../work-outcome.js"
 import type { StepTool } from "./step-tool.js"
 
 /** What the step's own tools say is wrong with what the model wants; the same on each attempt. */
@@ -40,7 +41,8 @@ export async function runStepTool(
     branch.end()
     return { content: await show(output), isError: false }
   } catch (error) {
-    if (!isMurmurError(error) || !(error instanceof TerminalError || TELLABLE.has(error.code))) throw error
+    const isTellable = isMurmurError(error) && (error instanceof TerminalError || TELLABLE.has(error.code))
+    if (!isTellable || !isOutcome(error)) throw error
     return { content: await show(`Error: ${ensureError(error).message}`), isError: true }
   }
 }
