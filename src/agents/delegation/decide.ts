@@ -52,6 +52,7 @@ function results(
 ): StoredResult[] {
   const came = new Map(arrived.map(({ task, result }) => [task, result]))
   return tasks.map(({ id, agent }) => {
-    return came.get(id) ?? { ok: false, error: { ...missing, message: `"${agent}": ${missing.message}` } }
+    const none = { ok: false, error: { ...missing, message: `"${agent}": ${missing.message}` }, missing: true } as const
+    return came.get(id) ?? none
   })
 }

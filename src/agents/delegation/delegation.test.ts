@@ -97,16 +97,18 @@ describe("an agent that delegates", () => {
     expect(delegated).toEqual([{ agent: "helper", input: { n: 1 }, context: { text: "urgent", messages } }])
   })
 
-  test.each<[string, object]>([
-    ["fails when the other failed", { code: "DELEGATE_FAILED", message: expect.stringContaining("no luck (LUCK)") }],
-  ])("%s", async (_, error) => {
+  test.each<[string, string]>([
+    ["of its own", "LUCK"],
+    ["since its own task had no result in time", "DELEGATE_TIMEOUT"],
+  ])("fails when the other has failed, %s: a default is for results that do not come", async (_, code) => {
     const bench = testAgent(
-      desk((n, ctx) => ctx.delegate(helper, { n })),
+      desk((n, ctx) => ctx.delegate(helper, { n }, { default: { twice: 0 } })),
       always,
     )
     await bench.when(Asked({ n: 1 }))
-    const { dead, attempts } = await bench.whenFailed({ code: "LUCK", message: "no luck" })
-    expect(dead).toMatchObject([{ reason: "terminal", error }])
+    const { dead, attempts } = await bench.whenFailed({ code, message: "no luck" })
+    const message = expect.stringContaining(`no luck (${code})`)
+    expect(dead).toMatchObject([{ reason: "terminal", error: { code: "DELEGATE_FAILED", message } }])
     expect(attempts).toBe(1)
   })
 

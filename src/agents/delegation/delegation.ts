@@ -53,6 +53,8 @@ export interface DelegationCaller {
   summarise(messages?: readonly Message[]): Promise<string>
 }
 
+const NAMES_SHOWN = 5
+
 /** One of several tasks that are given at once. */
 export interface GatherTask extends HandoffOptions {
   readonly agent: Target
@@ -85,7 +87,7 @@ export class Delegation {
     const call = `delegate ${to.name}`
     const [result] = await this.#giving.give([task], { position, call, mode: "all", deadlineMs })
     if (result?.ok === true) return checkTaskOutput(agent, to, result.output)
-    if (result?.error.code === "DELEGATE_TIMEOUT") {
+    if (result?.missing === true) {
       if ("default" in options) return options.default
       throw new TerminalError(`"${to.name}" did not reply to "${agent}" in time: ${result.error.message}`, {
         code: "DELEGATE_TIMEOUT",
@@ -117,9 +119,9 @@ export class Delegation {
       const one = to[n]
       if (one !== undefined) prepared.push(await this.#prepare(one, task.input, task, by))
     }
-    const call = `gather ${mode} ${to.map(({ name }) => name).join(" ")}`
+    const call = `gather ${mode} of ${listed(to)}`
     const results = await this.#giving.give(prepared, { position, call, mode, deadlineMs })
-    return results.map((result, n) => checkedResult(agent, to[n], result))
+    return results.map(({ missing: _, ...result }, n) => checkedResult(agent, to[n], result))
   }
 
   /** Gives the step's own task to another agent, which replies in its place. @throws as {@link delegate} */
@@ -168,4 +170,11 @@ export class Delegation {
   #send(draft: EventDraft | undefined): void {
     if (draft !== undefined) this.parts.send(draft)
   }
+}
+
+/** Names for people to read. */
+function listed(to: readonly Addressee[]): string {
+  const names = [...new Set(to.map(({ name }) => name))]
+  const more = names.length > NAMES_SHOWN ? ", ..." : ""
+  return `${to.length}: ${names.slice(0, NAMES_SHOWN).join(", ")}${more}`
 }

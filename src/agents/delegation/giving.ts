@@ -28,6 +28,9 @@ export interface Place {
   readonly deadlineMs: number
 }
 
+/** What became of a task, or that nothing had come: `missing`. */
+export type GivenResult = Omit<StoredResult, "outside"> & TaskResult
+
 /** What the bus says of an event that it will never take. */
 const REFUSALS: ReadonlySet<string> = new Set(["EVENT_TOO_LARGE", "PUBLISH_DENIED"])
 
@@ -47,7 +50,7 @@ export class Giving {
   }
 
   /** @returns a result for each task, in their order. The promise is never settled while the step waits */
-  async give(prepared: readonly Prepared[], place: Place): Promise<TaskResult[]> {
+  async give(prepared: readonly Prepared[], place: Place): Promise<GivenResult[]> {
     const { position, call } = place
     const input = prepared.map(({ to, key, given }) => [to.name, key ?? null, given])
     let isNew = false

@@ -1,4 +1,4 @@
-import type { MurmurEvent } from "../../bus/event.js"
+import type { MurmurEvent, Trust } from "../../bus/event.js"
 import { errorCode } from "../../errors.js"
 import type { Journal } from "../journal/journal.js"
 import type { TaskWait, WaitingRecord } from "../journal/records.js"
@@ -34,13 +34,18 @@ export async function takeResult(
   if (task === undefined) return { kind: "refused" }
   if (!(await mayReply(carrier.producer, task, resume, { events, from: at }))) return { kind: "refused" }
   const before = journal.cameAt(position)
-  const outside = carrier.trust === "external"
-  const arrived: Arrived = { task: task.id, result: { ...resume.result, ...(outside && { outside }) } }
+  const arrived: Arrived = { task: task.id, result: resultOf(resume, carrier.trust) }
   const isKnown = before.some((other) => other.task === task.id)
   const results = decide(wait, isKnown ? before : [...before, arrived])
   if (results !== undefined) return { kind: "enough", results }
   await noteResult(journal, position, arrived)
   return { kind: "noted" }
+}
+
+/** The result that is told, with what only its carrier can say of it. */
+function resultOf({ result }: ResultResume, trust: Trust): StoredResult {
+  const outside = trust === "external" && { outside: true }
+  return result.ok ? { ok: true, output: result.output, ...outside } : { ok: false, error: result.error, ...outside }
 }
 
 /** What a step goes on with when the time of its tasks is up. */

@@ -55,11 +55,20 @@ const outside = z.boolean().optional()
 /** What became of a task. An error is data: whoever waits decides what follows. */
 export const TaskResult = z.discriminatedUnion("ok", [
   z.object({ ok: z.literal(true), output: z.unknown(), outside }),
-  z.object({ ok: z.literal(false), error: z.object({ code: z.string(), message: z.string() }), outside }),
+  z.object({
+    ok: z.literal(false),
+    error: z.object({ code: z.string(), message: z.string() }),
+    outside,
+    /** It is no result: none had come. */
+    missing: z.boolean().optional(),
+  }),
 ])
 
 /** A result as it is stored. */
-export type StoredResult = TaskResult & { readonly outside?: boolean | undefined }
+export type StoredResult = TaskResult & {
+  readonly outside?: boolean | undefined
+  readonly missing?: boolean | undefined
+}
 
 /** What became of one of several tasks. */
 export type TaskResult<Output = unknown> =
