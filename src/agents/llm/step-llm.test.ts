@@ -370,6 +370,19 @@ describe("a run", () => {
     expect(runs.at(-1)).toMatchObject({ key: "k", data: { agent: "thinker", usage: { inputTokens: 20 }, turns: 2 } })
   })
 
+  test("is started where it asks a model first, whatever the step has done before", async () => {
+    const gateway = new TestGateway(() => ({ text: "x" }))
+    const agent = defineAgent("thinker", {
+      on: [Asked],
+      async handle(_, ctx) {
+        await ctx.run("look", () => 1)
+        await ctx.llm.text("one")
+      },
+    })
+    const { runs } = await testAgent(agent, { models: modelsOf(gateway) }).when(Asked({ text: "x" }))
+    expect(types(runs)).toEqual(["started", "content", "completed"])
+  })
+
   test("that waits is paused, and goes on", async () => {
     const gateway = new TestGateway(() => ({ text: "x" }))
     const agent = defineAgent("thinker", {

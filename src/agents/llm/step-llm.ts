@@ -70,6 +70,11 @@ export function specOf(tool: ModelTool): ToolSpec {
   return spec
 }
 
+/** Whether a model was asked before, so that the mesh knows of the run. Other calls may well come before the first. */
+function wasTold(attempt: number, journal: Journal): boolean {
+  return attempt > 1 || journal.calls.some(({ call }) => call === "llm" || call === "embed")
+}
+
 /** So much of a tool's result a model is shown; where the rest is, it is told. */
 const RESULT_BYTES_MAX = 32_768
 
@@ -130,7 +135,7 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
 
   #teller(journal: Journal): RunTeller {
     const { of, ports, definition } = this.step.core
-    of.input.teller ??= new RunTeller({ agent: definition.name, run: of, ports, goesOn: journal.size > 0 })
+    of.input.teller ??= new RunTeller({ agent: definition.name, run: of, ports, goesOn: wasTold(of.attempt, journal) })
     return of.input.teller
   }
 
