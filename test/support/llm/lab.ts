@@ -1,7 +1,6 @@
 import type { DeadLetter } from "../../../src/agents/dead-letters.js"
 import type { AgentDefinition } from "../../../src/agents/define-agent.js"
-import type { JournalRecord } from "../../../src/agents/journal/records.js"
-import { parseRecord } from "../../../src/agents/journal/records.js"
+import { type JournalRecord, parseRecord } from "../../../src/agents/journal/records.js"
 import type { Bus } from "../../../src/bus/bus.js"
 import { defineModels, type ModelsOptions } from "../../../src/gateways/define-models.js"
 import { openai } from "../../../src/gateways/openai/openai.js"
@@ -68,7 +67,7 @@ export async function lettersOf(bus: Bus): Promise<DeadLetter[]> {
 /** What is in the journals of an agent's steps, by event. */
 export async function journalsOf(bus: Bus, agent: string): Promise<Map<string, JournalRecord[]>> {
   const journals = new Map<string, JournalRecord[]>()
-  for (const { subject, data } of await readAll(bus, bus.names.steps, `${bus.names.mesh}.step.${agent}.>`)) {
+  for (const { subject, data } of await readAll(bus, bus.names.steps, `${bus.names.mesh}.step.${agent}.*`)) {
     const event = subject.split(".").at(-1) ?? ""
     journals.set(event, [...(journals.get(event) ?? []), parseRecord(data, subject)])
   }
