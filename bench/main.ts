@@ -9,6 +9,7 @@ import { measureFanOut } from "./measures/fan-out.js"
 import { measureFold } from "./measures/fold.js"
 import { type Latency, measureLatency } from "./measures/latency.js"
 import { measureMemory } from "./measures/memory.js"
+import { measureMinds } from "./measures/minds.js"
 import { profileVariant } from "./measures/profile.js"
 import { measureRecovery } from "./measures/recovery.js"
 import { measureRoutes } from "./measures/routes.js"
@@ -100,7 +101,7 @@ function callLoad(sync: Sync): { events: number; warmup: number } {
   return sync === "default" ? { events: 400, warmup: 150 } : { events: 120, warmup: 40 }
 }
 
-type Once = "fanOut" | "fold" | "recovery" | "duplicates" | "cli" | "memory" | "routes" | "profile"
+type Once = "fanOut" | "minds" | "fold" | "recovery" | "duplicates" | "cli" | "memory" | "routes" | "profile"
 
 /** What is measured once, on the server with its default sync, and what is measured with both. */
 async function measurePlain(
@@ -119,6 +120,7 @@ async function measurePlain(
   const duplicates = await part(wanted, "duplicates", "", () =>
     measureDuplicates({ url, serverPort: server.port, faults: long ? 50_000 : 10_000, say }),
   )
+  const minds = await part(wanted, "minds", "", () => measureMinds({ rounds: long ? 9 : 3, say }))
   const cli = await part(wanted, "cli", "", () => measureCliStart({ url, runs: long ? 60 : 20, say }))
   const memory = await part(wanted, "memory", "", () =>
     measureMemory({ url, handleKeys: [10_000, 100_000], reactKeys: 10_000, say }),
@@ -128,7 +130,7 @@ async function measurePlain(
     const spotsOf = (variant: "c" | "d" | "f") => profileVariant(variant, { url, otlpUrl, events: 30_000, count: 15 })
     return { c: await spotsOf("c"), d: await spotsOf("d"), f: await spotsOf("f") }
   })
-  return { ...both, fanOut, fold, recovery, duplicates, cli, memory, routes, profile: profile ?? {} }
+  return { ...both, fanOut, fold, recovery, duplicates, minds, cli, memory, routes, profile: profile ?? {} }
 }
 
 async function withServer<T>(sync: Sync, work: (server: TestServer) => Promise<T>): Promise<T> {

@@ -30,6 +30,7 @@ export function aimsOf(results: Results): Aim[] {
     aim("(c) / (a), p99 latency, default sync", { atMost: 1.5 }, latency.default?.p99Ratios["c/a"]),
     aim("(c) / (a), p99 latency, sync always", { atMost: 1.5 }, latency.always?.p99Ratios["c/a"]),
     ...durableAims(results),
+    ...mindAims(results),
     ...(idle ?? []),
     aim("`murmur --help`, times bare Node", { atMost: 1.3 }, cli?.commands["murmur --help"]?.timesNode),
     aim("`murmur publish`, times bare Node", { atMost: 2.5 }, cli?.commands["murmur publish"]?.timesNode),
@@ -55,6 +56,15 @@ function durableAims({ state, fold, recovery, duplicates: twice }: Results): (Ai
     aim(`s to show a session of ${fold?.commits} commits as of the middle`, { atMost: 1 }, seconds(fold?.whole.view)),
     aim("slowest recovery after SIGKILL, s beyond the priority timeout", { atMost: 2 }, beyond),
     aim("commits, outputs and calls that were made twice, or lost, under faults", { atMost: 0 }, again),
+  ]
+}
+
+/** What the way to a model may cost. */
+function mindAims({ minds }: Results): (Aim | undefined)[] {
+  return [
+    aim("broker over the bare library, ms at p50", { atMost: 1 }, minds?.p50OverheadMs),
+    aim(`broker / bare library, time a call, ${minds?.atATime} at a time`, { atMost: 1.1 }, minds?.timeRatio),
+    aim("s for eight tools of one second in one turn", { atMost: 1.1 }, seconds(minds?.eightToolsMs)),
   ]
 }
 

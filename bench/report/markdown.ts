@@ -4,6 +4,7 @@ import { INFLIGHT, VARIANT_NAMES, VARIANTS, type Variant } from "../measures/var
 import { KEYS } from "../support/mesh.js"
 import { type Aim, aimsOf } from "./aims.js"
 import { calls, duplicates, fold, recovery, state } from "./durable.js"
+import { minds } from "./minds.js"
 import type { Results, Sync } from "./results.js"
 import { cell, round, section, syncName, table } from "./text.js"
 
@@ -20,6 +21,7 @@ export function renderMarkdown(results: Results): string {
     ...recovery(results),
     ...duplicates(results),
     ...fanOut(results),
+    ...minds(results),
     ...cli(results),
     ...memory(results),
     ...routes(results),

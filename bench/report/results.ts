@@ -5,6 +5,7 @@ import type { FanOut } from "../measures/fan-out.js"
 import type { Fold } from "../measures/fold.js"
 import type { Latency } from "../measures/latency.js"
 import type { Memory } from "../measures/memory.js"
+import type { Minds } from "../measures/minds.js"
 import type { Recovery } from "../measures/recovery.js"
 import type { Routes } from "../measures/routes.js"
 import type { Calls } from "../measures/state.js"
@@ -31,6 +32,7 @@ export interface Results {
   readonly recovery: Recovery | undefined
   readonly duplicates: Duplicates | undefined
   readonly fanOut: FanOut | undefined
+  readonly minds: Minds | undefined
   readonly cli: CliStart | undefined
   readonly memory: Memory | undefined
   readonly routes: Routes | undefined

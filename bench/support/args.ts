@@ -10,6 +10,7 @@ export const PARTS = [
   "fold",
   "recovery",
   "duplicates",
+  "minds",
   "cli",
   "memory",
   "routes",

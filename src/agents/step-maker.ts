@@ -74,12 +74,13 @@ export class StepMaker implements StepParts {
     )
   }
 
-  tools({ input, span }: Run, step: Step, effects: Effects): ToolCalls {
-    const { event, careful } = input
+  tools({ input, span, attempt }: Run, step: Step, effects: Effects): ToolCalls {
+    const { event, careful, storedAtMs } = input
+    const { agent, log } = this
     const trace = span === undefined ? event.trace : span.context
     const fromOutside = this.agent.history !== undefined && conversationOf(effects.state).outside === true
     return new ToolCalls(
-      { agent: this.agent.name, event, careful, trace, signal: () => step.signal, fromOutside },
+      { agent: agent.name, event, careful, trace, signal: () => step.signal, fromOutside, attempt, storedAtMs, log },
       effects,
       this.ports,
     )
