@@ -6,7 +6,7 @@ import { counted, duration } from "./text.js"
 import { oneLine } from "./view/columns.js"
 import { Feeds } from "./view/feeds.js"
 import { Forest, type Tree } from "./view/forest.js"
-import { hintLines, isSample } from "./view/hints.js"
+import { answerHint, hintLines, isSample } from "./view/hints.js"
 import { asideLine, type Paint, treeLines } from "./view/layout.js"
 
 /** What the view is told besides the events. */
@@ -57,6 +57,11 @@ export function startView(bus: Bus, out: NodeJS.WriteStream, options: ViewOption
   }
 }
 
+/** How a run goes on is for those who follow it (`murmur tail 'murmur.run.*'`); what comes of it has lines of its own. */
+function isTalk({ type }: MurmurEvent): boolean {
+  return type.startsWith("murmur.run.") && type !== "murmur.run.failed"
+}
+
 class View {
   readonly #forest = new Forest()
   readonly #feeds = new Feeds()
@@ -82,6 +87,7 @@ class View {
 
   take(event: MurmurEvent, now: number): void {
     this.#events += 1
+    if (isTalk(event)) return
     if (event.hops === 0) {
       this.#feeds.came(event)
       if (this.#sample === undefined && isSample(event)) this.#sample = event
@@ -115,7 +121,11 @@ class View {
       this.#feeds.flooded(tree)
       return
     }
-    const lines = treeLines(tree, this.#width, this.#paint)
+    const answers = tree.fresh.flatMap(({ event }) => answerHint(event, this.options.flags ?? "") ?? [])
+    const lines = [
+      ...treeLines(tree, this.#width, this.#paint),
+      ...answers.map((command) => asideLine(command, this.#width, this.#paint)),
+    ]
     this.#budget.lines -= lines.length
     this.#print(lines)
     this.#hintAbout = tree.root?.event ?? this.#hintAbout

@@ -3,7 +3,7 @@ import type { MurmurEvent } from "../../bus/event.js"
 import { columnsOf } from "./columns.js"
 import { Feeds } from "./feeds.js"
 import { Forest } from "./forest.js"
-import { hintLines } from "./hints.js"
+import { answerHint, hintLines } from "./hints.js"
 import { type Paint, treeLines } from "./layout.js"
 
 /** An event as it is seen on the bus: `cause` is the chain from its root, without itself. */
@@ -129,5 +129,14 @@ describe("the live view", () => {
     )
     expect(lines.join("\n")).toContain("http://127.0.0.1:4300/hooks/github")
     expect(lines.join("\n")).not.toContain("\u001b")
+  })
+
+  it("says how a question is answered, and of nothing else", () => {
+    const data = { id: "7MGPfYQfvB0r1Id", question: "May it?", choices: ["no", "yes"] }
+    const asked = event("q", [], { type: "murmur.question.asked", data })
+    expect(answerHint(asked, " --mesh demo")).toBe("npx murmur ask answer 7MGPfYQf <no|yes> --mesh demo")
+    const forged = event("f", [], { type: "murmur.question.asked", data: { id: "`rm` x\u001b[2J", question: "?" } })
+    expect(answerHint(forged, "")).toBe("npx murmur ask answer '`rm` x\\u001b[' <...>")
+    expect(answerHint(event("o", [], { type: "note.added", data }), "")).toBeUndefined()
   })
 })

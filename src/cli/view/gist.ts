@@ -11,7 +11,7 @@ export interface Gist {
   readonly text: string
 }
 
-const TITLES = ["title", "summary", "message", "text"]
+const TITLES = ["title", "summary", "message", "question", "text"]
 const GRADES = ["severity", "level", "conclusion", "status"]
 const TONES: readonly (readonly [Tone, readonly string[]])[] = [
   ["bad", ["alarm", "critical", "error", "failed", "failure", "fatal", "high", "startup_failure", "timed_out"]],

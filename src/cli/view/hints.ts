@@ -34,6 +34,18 @@ export function hintLines({ http, flags, root, sample, takesGithub }: HintFacts)
   return ["In another terminal:", ...lines, ...signed]
 }
 
+const ASKED = "murmur.question.asked"
+/** So much of a question's id names it, as a person types it. */
+const ID_SHOWN = 8
+
+/** The command that answers a question, for an event that is one. */
+export function answerHint({ type, data }: MurmurEvent, flags: string): string | undefined {
+  const { id, choices } = (data ?? {}) as { readonly id?: unknown; readonly choices?: unknown }
+  if (type !== ASKED || typeof id !== "string") return undefined
+  const answers = Array.isArray(choices) ? choices.map(String).join("|") : "..."
+  return `npx murmur ask answer ${quote(id.slice(0, ID_SHOWN))} <${oneLine(answers)}>${flags}`
+}
+
 /** A longer command stands without a comment. */
 const COMMAND_ALIGNED = 60
 const SAMPLE_LENGTH_MAX = 100
