@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest"
 import { ask, failure } from "../../../test/support/llm/ask.js"
-import { answer, FakeGateway, fault, hang } from "../../../test/support/llm/fake-gateway.js"
+import { answer, FakeGateway, fault, Gate, hang } from "../../../test/support/llm/fake-gateway.js"
 import { ManualClock, settled } from "../../../test/support/llm/manual-clock.js"
 import { RetryableError, TerminalError } from "../../errors.js"
 import { image, user } from "../messages/constructors.js"
@@ -148,6 +148,19 @@ describe("a provider that fails again and again", () => {
     const broker = await broken()
     expect(broker.status()[0]).toMatchObject({ circuit: "open", untilMs: clock.now() + 30_000, failures: 5 })
     expect(await ask(broker, "Hello", chain)).toMatchObject({ answeredBy: "two/m", tries: 1 })
+  })
+
+  test("is not waited for by those that were waiting for their turn and have another model", async () => {
+    const gate = new Gate()
+    one.reply(gate.reply)
+    const broker = brokerWith({ circuit: { failures: 1 }, retry: { tries: 1 }, limits: { one: { concurrency: 1 } } })
+    const running = failure(ask(broker, "", { models: ["one/m"] }))
+    const waiting = ask(broker, "", chain)
+    await settled()
+    expect(broker.status()[0]).toMatchObject({ running: 1, waiting: 1 })
+    gate.refuse(new RetryableError("down", { code: "LLM_UNAVAILABLE" }))
+    expect(await waiting).toMatchObject({ answeredBy: "two/m", tries: 1 })
+    await running
   })
 
   test("is not waited for by a call without a deadline, nor by one whose deadline is before", async () => {

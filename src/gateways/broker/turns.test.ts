@@ -66,6 +66,7 @@ describe("calls that wait for a provider", () => {
     const all = calls.map(([text, call]) => ask(broker, text, { call }))
     expect(await order()).toEqual(["running", "high", "deadline", "later deadline", "first", "second", "low"])
     await Promise.all(all)
+    expect(clock.pending).toBe(0)
   })
 
   test("one that has failed keeps its place", async () => {
