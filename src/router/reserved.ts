@@ -2,6 +2,7 @@ import type { Pattern } from "./pattern.js"
 
 const INBOX = "murmur.inbox."
 const TASK = "murmur.task."
+const RUN = "murmur.run."
 
 /** Whether events of this type go to one agent's inbox (answers, due timers, results) and never through routes. */
 export function isInboxType(type: string): boolean {
@@ -18,7 +19,12 @@ export function taskType(agent: string): string {
   return TASK + agent
 }
 
-/** Whether events of this type are tasks of one agent: only a route on that very type gets them, no wildcard does. */
-export function isTaskType(type: string): boolean {
-  return type.startsWith(TASK)
+/**
+ * From which token of a type on wildcards fit it. A task is for one agent: only a route on that very type gets it. What
+ * is told of runs goes to those who ask for it, `murmur.run.*`: an agent that thinks and listens to everything would
+ * think about its own thinking.
+ */
+export function wildcardsFrom(type: string): number {
+  if (type.startsWith(TASK)) return Number.POSITIVE_INFINITY
+  return type.startsWith(RUN) ? 2 : 0
 }

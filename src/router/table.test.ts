@@ -325,3 +325,19 @@ describe("a route", () => {
     expect(widened.agentsFor(event({ key: "m" }))).toEqual(["x"])
   })
 })
+
+it.each([
+  ["murmur.run.started", "murmur.run.started", true],
+  ["murmur.run.started", "murmur.run.*", true],
+  ["murmur.run.started", "murmur.run.>", true],
+  ["murmur.run.started", "murmur.>", false],
+  ["murmur.run.started", "*.run.started", false],
+  ["murmur.run.started", ">", false],
+  ["murmur.task.writer", "murmur.task.writer", true],
+  ["murmur.task.writer", "murmur.task.*", false],
+  ["murmur.task.writer", ">", false],
+  ["murmur.guard.tripped", "murmur.>", true],
+])("an event %s reaches a route on %s: %s", (type, pattern, reaches) => {
+  const table = RouteTable.from([codeRoute({ agent: "a", pattern })])
+  expect(table.concerns("a", event({ type })) !== undefined).toBe(reaches)
+})

@@ -1,6 +1,6 @@
 import type { CompiledRoute } from "./compiled-route.js"
 import { LeafIndex } from "./leaf-index.js"
-import { isInboxType, isTaskType } from "./reserved.js"
+import { isInboxType, wildcardsFrom } from "./reserved.js"
 import { byPrecedence } from "./route.js"
 
 /** What a type leads to. */
@@ -36,7 +36,7 @@ export class RouteTrie {
 
   /**
    * Events for one agent's inbox are never routed: they have a consumer of their own, and would arrive twice. A task is
-   * for one agent alone: who listens to everything does not work on it as well.
+   * for one agent alone, and runs are told to those who ask: who listens to everything gets neither.
    */
   at(type: string): Spot {
     const known = this.#spots.get(type)
@@ -61,10 +61,11 @@ export class RouteTrie {
 
   #find(type: string): Spot {
     const tokens = type.split(".")
-    const wildcards = !isTaskType(type)
+    const from = wildcardsFrom(type)
     const leaves: LeafIndex[] = []
     let level: TrieNode[] = [this.#root]
-    for (const token of tokens) {
+    for (const [place, token] of tokens.entries()) {
+      const wildcards = place >= from
       const next: TrieNode[] = []
       for (const node of level) {
         if (wildcards && node.tail !== undefined) leaves.push(node.tail)
