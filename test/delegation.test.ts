@@ -6,7 +6,7 @@ import { handoffId, type TaskResult } from "../src/agents/delegation/task.js"
 import { defineTool } from "../src/agents/tools/define-tool.js"
 import { defineEvent } from "../src/bus/define-event.js"
 import type { EventDraft, MurmurEvent } from "../src/bus/event.js"
-import type { TerminalError } from "../src/errors.js"
+import { MurmurError, type TerminalError } from "../src/errors.js"
 import { scripted } from "../src/gateways/scripted/scripted.js"
 import { DeadLetterRetry, DeadLetters, type StoredLetter } from "../src/node/dead-letter-store.js"
 import { startMesh, type TestMesh, take, until } from "./support/mesh.js"
@@ -183,6 +183,38 @@ describe.concurrent("a task for an agent on another node", () => {
       await new DeadLetterRetry(mesh.bus).retry(stored as StoredLetter, 5_000)
       await until("it is done", () => done.length === 1)
     }),
+  )
+
+  test.each(["before it is stored", "after it is stored"])(
+    "is given once when the bus goes away %s, long after which nobody knows its id any more",
+    (moment) =>
+      meshed(async (mesh) => {
+        const { link, names } = mesh.bus
+        await link.manager.streams.update(names.events, { duplicate_window: 100e6 })
+        const done: number[] = []
+        const agents = [
+          desk((n, ctx) => ctx.delegate("helper", { n })),
+          helper("helper", (n, ctx) => {
+            done.push(n)
+            ctx.reply(n)
+          }),
+        ]
+        const { publisher } = (await mesh.addNode({ agents })).bus
+        const store = publisher.store.bind(publisher)
+        let failures = 1
+        publisher.store = async (event) => {
+          if (event.type !== "murmur.task.helper" || failures-- <= 0) return store(event)
+          if (moment.startsWith("after")) await store(event)
+          throw new MurmurError("The bus is away", { code: "BUS_UNAVAILABLE" })
+        }
+        await publish(mesh, asked(1))
+        expect(sawIn(await take(mesh.bus, "desk.told", 1))).toEqual([1])
+        const { state } = await link.manager.streams.info(names.events, {
+          subjects_filter: names.storedFilter("murmur.task.helper"),
+        })
+        expect(Object.values(state.subjects ?? {})).toEqual([1])
+        expect(done).toEqual([1])
+      })(),
   )
 
   test(
