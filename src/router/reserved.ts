@@ -19,12 +19,17 @@ export function taskType(agent: string): string {
   return TASK + agent
 }
 
+/** Whether events of this type are tasks of one agent. */
+export function isTaskType(type: string): boolean {
+  return type.startsWith(TASK)
+}
+
 /**
  * From which token of a type on wildcards fit it. A task is for one agent: only a route on that very type gets it. What
  * is told of runs goes to those who ask for it, `murmur.run.*`: an agent that thinks and listens to everything would
  * think about its own thinking.
  */
 export function wildcardsFrom(type: string): number {
-  if (type.startsWith(TASK)) return Number.POSITIVE_INFINITY
+  if (isTaskType(type)) return Number.POSITIVE_INFINITY
   return type.startsWith(RUN) ? 2 : 0
 }
