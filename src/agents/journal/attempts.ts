@@ -89,7 +89,9 @@ export class Attempts {
   /** The newest attempt, if it is the one of that number; else a new one. */
   #open(attempt: number, at: string): Past {
     const last = this.#past.at(-1)
-    if (last?.attempt === attempt && last.end === undefined) {
+    // a call may outlive its attempt, and be answered when that has failed
+    const isLast = last?.attempt === attempt && (last.end === undefined || last.end.outcome === "failed")
+    if (isLast) {
       last.at = at
       return last
     }

@@ -202,7 +202,13 @@ export class Journal {
     }
     // not while others run beside it: they would be made twice, and some may not be
     if (this.#running.size === 0) this.ports.onAnswer?.(call)
-    return this.#answers.get(position)?.answer as T
+    return copyOf(this.#answers.get(position)?.answer) as T
+  }
+
+  /** What a call was answered with; `undefined` when it was not. @throws as {@link call} */
+  recorded({ position, call, input }: Call): unknown {
+    const recorded = this.#answers.get(position)
+    return recorded && this.#replay(recorded, call, callHash(call, input))
   }
 
   async #make<T>({ position, call, input }: Call, work: () => Promise<T> | T, note: "first" | "beside"): Promise<void> {
@@ -311,7 +317,7 @@ export class Journal {
 
   #replay(recorded: AnswerRecord, call: string, hash: string): unknown {
     checkSame(recorded, { call, hash }, this.agent)
-    if (recorded.error === undefined) return recorded.answer
+    if (recorded.error === undefined) return copyOf(recorded.answer)
     const { code, message } = recorded.error
     throw new TerminalError(message, { code })
   }
@@ -397,6 +403,11 @@ export class Journal {
         if (this.#fate === "given-up") this.#fate = "open"
     }
   }
+}
+
+/** An answer as JSON gives it back: what its receiver makes of it, no other attempt is to see, and no other record. */
+function copyOf(answer: unknown): unknown {
+  return typeof answer === "object" && answer !== null ? JSON.parse(JSON.stringify(answer)) : answer
 }
 
 function takenOver(agent: string, cause: unknown): RetryableError {
