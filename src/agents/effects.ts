@@ -1,10 +1,11 @@
 import type { MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
-import { ensureError, MurmurError } from "../errors.js"
+import { MurmurError } from "../errors.js"
 import { type AskOptions, checkAsk, checkSleep } from "./ask.js"
 import { type Clock, timeText } from "./clock.js"
 import { drawsOf } from "./draws.js"
 import { isTakenOver } from "./give-way.js"
+import { NondeterminismError } from "./journal/call-hash.js"
 import type { Call, Journal, Waited } from "./journal/journal.js"
 import type { Wait } from "./journal/records.js"
 import { plain } from "./plain.js"
@@ -54,7 +55,7 @@ export class Effects {
   #running = 0
   /** Waits that the handler stands before. */
   #waiting = 0
-  #takenOver: Error | undefined
+  #void: Error | undefined
 
   constructor(
     private readonly scope: EffectScope,
@@ -64,9 +65,9 @@ export class Effects {
     this.random = drawsOf(scope.agent, scope.event)
   }
 
-  /** Set when another node runs this step as well, and is ahead. */
-  get takenOver(): Error | undefined {
-    return this.#takenOver
+  /** Why nothing of this run may count: another node runs the step and is ahead, or the step did not repeat itself. */
+  get void(): Error | undefined {
+    return this.#void
   }
 
   get state(): unknown {
@@ -87,6 +88,11 @@ export class Effects {
   async run<T>(name: string, work: () => Promise<T> | T, at = this.positions): Promise<T> {
     const answer = async (): Promise<T> => plain(await work(), `the answer of "${name}"`) as T
     return this.journaled(`run ${name}`, null, (journal, call) => journal.call(call, answer, this.note), at)
+  }
+
+  /** What `run` has answered under this name and at this place before; `undefined` when nothing is noted there. */
+  async recalled(name: string, at: Positions): Promise<unknown> {
+    return this.journaled(`run ${name}`, null, async (journal, call) => journal.recorded(call), at)
   }
 
   /** When it is noted that a call begins which may simply be made again. */
@@ -113,12 +119,17 @@ export class Effects {
       if (journal.done) return await this.#leave()
       return await make(journal, { position, call, input })
     } catch (error) {
-      if (isTakenOver(error)) this.#takenOver = ensureError(error)
-      throw error
+      throw this.#seen(error)
     } finally {
       this.#running -= 1
       this.#suspendWhenIdle()
     }
+  }
+
+  /** A handler may make something else of an error; of some it may not. */
+  #seen(error: unknown): unknown {
+    if (isTakenOver(error) || error instanceof NondeterminismError) this.#void ??= error as Error
+    return error
   }
 
   async sleep(ms: number, at = this.positions): Promise<void> {
@@ -177,6 +188,8 @@ export class Effects {
         await this.#arrange(waited.record.wait, call.position)
         await begin?.(waited.record.wait)
       }
+    } catch (error) {
+      throw this.#seen(error)
     } finally {
       this.#running -= 1
       this.#suspendWhenIdle() // the handler may stand before another wait

@@ -267,10 +267,10 @@ export class Step implements MindfulContext {
     }
   }
 
-  /** A handler may have swallowed that another node runs its step, or a budget stops it: then this run counts for nothing. */
+  /** A handler may have swallowed what its step cannot go on with: then this run counts for nothing. */
   mustBeOurs(): void {
-    const takenOver = this.#madeCore?.effects.takenOver
-    if (takenOver !== undefined) throw takenOver
+    const why = this.#madeCore?.effects.void
+    if (why !== undefined) throw why
     this.#madeCore?.mustBeInBudget()
   }
 
