@@ -13,7 +13,7 @@ import { Positions } from "./positions.js"
 import { type Perform, performTool } from "./tools/perform-tool.js"
 import type { AnyTool, ToolFunctions } from "./tools/tool.js"
 import { toolFunctions } from "./tools/tool-functions.js"
-import { outcomeOf, type WorkOutcome, type WorkPlace } from "./work-outcome.js"
+import { outcomeOf, type WorkError, type WorkOutcome, type WorkPlace } from "./work-outcome.js"
 
 /** What a model may call in a step. */
 export type ModelTool = AnyTool | StepTool
@@ -28,6 +28,8 @@ export interface Caller {
 export interface StepCore {
   readonly definition: AgentDefinition
   run<T>(name: string, work: () => Promise<T> | T, at: Positions): Promise<T>
+  /** What `run` has answered under this name and at this place before; `undefined` when nothing is noted there. */
+  recalled(name: string, at: Positions): Promise<unknown>
   sleep(ms: number, at: Positions): Promise<void>
   ask(question: string, options: AskOptions, at: Positions): Promise<string>
   /** @param input what the tool's schema made of what was given */
@@ -67,11 +69,16 @@ export class StepCalls implements Caller {
   readonly outcome = async <T>(name: string, work: (ctx: BranchContext) => Promise<T> | T): Promise<WorkOutcome<T>> => {
     const { core, ctx } = this
     core.mustBeOpen("tried", name)
-    const position = this.at.next()
+    const at = Positions.always(this.at.next())
+    const note = `outcome of ${name}`
     const place: WorkPlace = {
       signal: ctx.signal,
       branch: () => ctx.branch(),
-      noted: (error) => core.run(`outcome of ${name}`, error, Positions.always(position)),
+      before: async () => (await core.recalled(note, at)) as WorkError | undefined,
+      noted: async (error) => {
+        core.mustBeOpen("tried", name)
+        return core.run(note, error, at)
+      },
       redact: (text) => core.redact?.(text) ?? text,
     }
     return outcomeOf(place, work)

@@ -95,6 +95,10 @@ export class AttemptCore implements StepCore {
     return this.effects.run(name, work, at)
   }
 
+  recalled(name: string, at: Positions): Promise<unknown> {
+    return this.effects.recalled(name, at)
+  }
+
   sleep(ms: number, at: Positions): Promise<void> {
     return this.effects.sleep(ms, at)
   }

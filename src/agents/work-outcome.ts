@@ -1,7 +1,7 @@
-import { ensureError, errorCode, isMurmurError, MurmurError, type RetryableError } from "../errors.js"
+import { ensureError, errorCode, isMurmurError, type RetryableError } from "../errors.js"
 import type { BranchContext } from "./branch-context.js"
 import { isBusTrouble } from "./bus-trouble.js"
-import { GuardTripped } from "./guards/guard-tripped.js"
+import { BudgetExceeded, GuardTripped } from "./guards/guard-tripped.js"
 import { NondeterminismError } from "./journal/call-hash.js"
 import { isTerminal } from "./retry.js"
 
@@ -24,13 +24,13 @@ export type WorkOutcome<T> =
 export interface WorkPlace {
   readonly signal: AbortSignal
   branch(): BranchContext
+  /** What was noted before, if something was. */
+  before(): Promise<WorkError | undefined>
   /** A journaled call, always at the same position. */
   noted(work: () => WorkError): Promise<WorkError>
   /** Takes secrets out of what an error says. */
   redact(text: string): string
 }
-
-const NOT_NOTED = "WORK_NOT_NOTED"
 
 /**
  * Tries something that makes calls of its own, on a branch. That it failed is journaled, so that it is not tried again when
@@ -44,7 +44,7 @@ export async function outcomeOf<T>(
   work: (ctx: BranchContext) => Promise<T> | T,
 ): Promise<WorkOutcome<T>> {
   const branch = place.branch()
-  const before = await notedBefore(place)
+  const before = await place.before()
   if (before !== undefined) return { ok: false, error: before }
   try {
     const value = await work(branch)
@@ -57,21 +57,12 @@ export async function outcomeOf<T>(
   }
 }
 
-/** What the journal has at this place: a call that has an answer returns it, one that throws leaves none. */
-async function notedBefore({ noted }: WorkPlace): Promise<WorkError | undefined> {
-  try {
-    return await noted(() => {
-      throw new MurmurError("Nothing is noted here yet", { code: NOT_NOTED })
-    })
-  } catch (thrown) {
-    if (errorCode(thrown) === NOT_NOTED) return undefined
-    throw thrown
-  }
-}
+/** By name: of a class of ours little else is left on the way between a node and its workers. */
+const OF_THE_STEP = new Set([GuardTripped, BudgetExceeded, NondeterminismError].map(({ name }) => name))
 
 /** Whether an error says what came of the work, and not that the step cannot go on. */
 export function isOutcome(thrown: unknown): boolean {
-  if (thrown instanceof GuardTripped || thrown instanceof NondeterminismError || isBusTrouble(thrown)) return false
+  if (isBusTrouble(thrown) || (thrown instanceof Error && OF_THE_STEP.has(thrown.name))) return false
   const code = errorCode(thrown)
   return !code.startsWith("STEP_") && !code.startsWith("JOURNAL_")
 }

@@ -70,6 +70,8 @@ async function answer(
   switch (what.method) {
     case "run":
       return core.run(what.name, () => work(), by.at)
+    case "recall":
+      return core.recalled(what.name, by.at)
     case "sleep":
       return core.sleep(what.ms, by.at)
     case "ask":
@@ -82,6 +84,8 @@ async function answer(
       return core.llmCalls(by).embed(what.request, manner(what))
     case "model-tool":
       return core.llmCalls(by).toolElsewhere(toolOf(ctx.agent, tools, what.name), what.call, () => perform)
+    case "show":
+      return core.llmCalls(by).show(what.output)
     case "delegate":
       return core.delegate(what.to, what.input, what.options as DelegateOptions, by)
     case "gather":

@@ -77,6 +77,8 @@ interface Task {
 /** A call of the context that the node answers. */
 export type Call =
   | ({ readonly method: "run"; readonly name: string } & Position)
+  /** What a `run` has answered before. */
+  | ({ readonly method: "recall"; readonly name: string } & Position)
   | ({ readonly method: "sleep"; readonly ms: number } & Position)
   | ({ readonly method: "ask"; readonly question: string; readonly options: unknown } & Position)
   | ({ readonly method: "tool"; readonly name: string; readonly input: unknown } & Position)
@@ -84,6 +86,8 @@ export type Call =
   | ({ readonly method: "embed"; readonly request: BrokerEmbedRequest } & Urgency & Position)
   /** A tool call that a model asks for. */
   | ({ readonly method: "model-tool"; readonly name: string; readonly call: ToolCall } & Path)
+  /** What a model is shown of something: at most so much, without secrets. */
+  | ({ readonly method: "show"; readonly output: unknown } & Path)
   | ({ readonly method: "delegate" | "handoff" } & Task & Path)
   | ({ readonly method: "gather"; readonly tasks: readonly unknown[]; readonly options: unknown } & Path)
 

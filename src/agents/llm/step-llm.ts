@@ -119,6 +119,7 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
     const { minds } = ports
     if (minds === undefined) throw noModels(core.definition.name)
     const make = async (journal: Journal, call: Parameters<Journal["call"]>[0]): Promise<T> => {
+      await journal.settled(call.position) // an attempt that has failed may still be in it: its answer is paid
       const teller = this.#teller(journal)
       const work = async (): Promise<T> => {
         const { signal } = ctx
@@ -146,7 +147,7 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
       this.#told(call, () =>
         isStepTool(tool)
           ? runStepTool(tool, call, { core, parent: this.step.ctx, at, event: core.of.input.event }, (output) =>
-              this.#show(output),
+              this.show(output),
             )
           : this.#tool(tool, call, at, core.performer(tool)),
       )
@@ -158,7 +159,9 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
   }
 
   async #told(call: ToolCall, run: () => Promise<ToolOutcome>): Promise<ToolOutcome> {
-    const { input } = this.step.core.of
+    const { core } = this.step
+    core.mustBeOpen("called tool", call.name)
+    const { input } = core.of
     input.teller?.toolStarted(call)
     const outcome = await run()
     input.teller?.toolEnded(call, outcome)
@@ -174,13 +177,20 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
       at,
       perform,
       signal: () => ctx.signal,
-      show: (output) => this.#show(output),
+      show: (output) => this.show(output),
     })
   }
 
-  async #show(output: unknown): Promise<string> {
-    const { redact, toolServices } = this.step.core.ports
-    return (await fitResult(output, { maxBytes: RESULT_BYTES_MAX, artifacts: toolServices?.artifacts, redact })).text
+  /** What a model is shown of a tool's output. */
+  async show(output: unknown): Promise<string> {
+    const { effects, ports } = this.step.core
+    const { redact, toolServices } = ports
+    const release = effects.hold() // what is cut is kept, which takes a while: a person who is asked beside it can wait
+    try {
+      return (await fitResult(output, { maxBytes: RESULT_BYTES_MAX, artifacts: toolServices?.artifacts, redact })).text
+    } finally {
+      release()
+    }
   }
 }
 

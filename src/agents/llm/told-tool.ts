@@ -1,12 +1,13 @@
 import { ensureError, errorCode, isMurmurError, TerminalError } from "../../errors.js"
 import type { ToolOutcome } from "../../gateways/llm/port.js"
 import type { ToolCall } from "../../gateways/messages/message.js"
-import type { Journal } from "../journal/journal.js"
+import type { Call, Journal } from "../journal/journal.js"
 import { Positions } from "../positions.js"
 import type { AttemptCore } from "../step-core.js"
 import type { Perform } from "../tools/perform-tool.js"
 import type { AnyTool } from "../tools/tool.js"
 import { checkInput, plainInput } from "../tools/tool-data.js"
+import { isOutcome } from "../work-outcome.js"
 
 /** Processes die for other reasons as well: once says nothing of the call. */
 const DEATHS_MAX = 2
@@ -37,23 +38,18 @@ export async function callForModel(told: ToldCall): Promise<ToolOutcome> {
   const noted = Positions.always(at.next())
   const made = Positions.always(at.next())
   const tell = async (content: string): Promise<ToolOutcome> => {
-    await core.effects.journaled(label(tool), null, (journal, asked) => journal.call(asked, () => content), noted)
-    return { content, isError: true }
+    core.mustBeOpen("called tool", tool.name) // the next attempt may be in the same call by now
+    const note = (journal: Journal, asked: Call): Promise<string> => journal.call(asked, () => content)
+    return { content: await core.effects.journaled(label(tool), null, note, noted), isError: true }
   }
   const { before, deadly } = await core.effects.journaled(
     label(tool),
     null,
-    async (journal, { position }) => ({
-      before: journal.answerAt(position),
-      deadly: isDeadly(journal, told, made.next()),
-    }),
+    async (journal, asked) => ({ before: journal.recorded(asked), deadly: isDeadly(journal, told, made.next()) }),
     noted,
   )
   if (before !== undefined || deadly) core.toolCalls.note(tool)
-  if (before !== undefined) {
-    core.toolCalls.note(tool)
-    return { content: String(before), isError: true }
-  }
+  if (before !== undefined) return { content: String(before), isError: true }
   if (deadly) return tell(`Error: the process ended ${DEATHS_MAX} times while this ran. It is not run again.`)
   const thrown = new Set<unknown>()
   try {
@@ -90,7 +86,7 @@ function watched(perform: Perform, thrown: Set<unknown>): Perform {
 
 /** Whether an error is something that a model can be told. */
 function isData({ tool, signal }: ToldCall, error: unknown, thrown: ReadonlySet<unknown>): boolean {
-  if (signal().aborted) return false
+  if (signal().aborted || !isOutcome(error)) return false
   const ofTheTool = thrown.has(error) || (isMurmurError(error) && errorCode(error).startsWith("TOOL_"))
   return ofTheTool && (tool.effect === "read" || error instanceof TerminalError)
 }

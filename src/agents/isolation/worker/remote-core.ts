@@ -57,6 +57,10 @@ export class RemoteCore implements StepCore {
     return this.parts.calls.make({ method: "run", name, position: at.next() }, answer) as Promise<T>
   }
 
+  recalled(name: string, at: Positions): Promise<unknown> {
+    return this.parts.calls.make({ method: "recall", name, position: at.next() })
+  }
+
   async sleep(ms: number, at: Positions): Promise<void> {
     await this.parts.calls.make({ method: "sleep", ms, position: at.next() })
   }
@@ -78,7 +82,9 @@ export class RemoteCore implements StepCore {
   async delegate(target: Target, input: unknown, options: DelegateOptions, { at }: Caller): Promise<unknown> {
     const from = this.definition.name
     const to = addressee(from, target)
-    const sent = { to: to.name, input: to.input(input), options: plain(options, "the options of a task") }
+    // a default that is nothing is one as well, and would not cross
+    const given = "default" in options ? { ...options, default: options.default ?? null } : options
+    const sent = { to: to.name, input: to.input(input), options: plain(given, "the options of a task") }
     const output = await this.parts.calls.make({ method: "delegate", ...sent, path: at.branch().path })
     return checkTaskOutput(from, to, output)
   }
@@ -134,7 +140,11 @@ export class RemoteCore implements StepCore {
         const own = at.branch()
         if (isStepTool(tool)) {
           const origin = { core: this, parent: ctx, at: own, event: this.parts.event }
-          return () => runStepTool(tool, call, origin, async (output) => JSON.stringify(output) ?? "done")
+          const show = async (output: unknown): Promise<string> => {
+            const what = { method: "show", output: plain(output, "what a tool returned"), path: own.path } as const
+            return String(await calls.make(what))
+          }
+          return () => runStepTool(tool, call, origin, show)
         }
         return async () => {
           const what = { method: "model-tool", name: tool.name, call, path: own.path } as const
