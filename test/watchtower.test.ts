@@ -1,4 +1,15 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import {
@@ -10,12 +21,24 @@ import {
   type MurmurEvent,
   testAgent,
 } from "murmur"
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest"
 import * as events from "../examples/watchtower/events.js"
 import { type Loaded, Loader } from "../src/node/loader.js"
+import { answerQuestion, openQuestions } from "../src/node/questions.js"
 import { startMesh, type TestMesh, until } from "./support/mesh.js"
 
-const { IncidentOpened, RunCleared, ShiftEntry, SpecChanged, SpecRead, Tick, Volatile, WorkflowFlaky } = events
+const {
+  IncidentDescribed,
+  IncidentOpened,
+  RerunStarted,
+  RunCleared,
+  ShiftEntry,
+  SpecChanged,
+  SpecRead,
+  Tick,
+  Volatile,
+  WorkflowFlaky,
+} = events
 const REACTED_MS = 30_000
 
 let folder: string
@@ -25,8 +48,10 @@ let mesh: TestMesh | undefined
 beforeAll(async () => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), "murmur-watchtower-")))
   vi.stubEnv("MURMUR_DIR", folder)
+  for (const key of ["OPENAI_API_KEY", "OLLAMA_HOST"]) vi.stubEnv(key, "") // offline, whoever runs this
   watchtower = await new Loader(["examples/watchtower"]).load()
 })
+beforeEach(() => void vi.stubEnv("GITHUB_TOKEN", ""))
 afterEach(async () => {
   await mesh?.stop()
   mesh = undefined
@@ -60,7 +85,7 @@ const drafts = (emitted: readonly EventDraft[]) =>
 describe("the watchtower, running", () => {
   test("reacts to CI runs, prices and files within seconds, and to its own reactions", async () => {
     mesh = await startMesh(watchtower)
-    const kinds = [IncidentOpened.type, Volatile.type, SpecChanged.type]
+    const kinds = [IncidentOpened.type, IncidentDescribed.type, Volatile.type, SpecChanged.type]
     const seen = await readUntil(mesh, (all) => kinds.every((kind) => noted(all, kind)))
 
     const byId = new Map(seen.map((event) => [event.id, event]))
@@ -79,18 +104,17 @@ describe("the watchtower, running", () => {
       const definition = definitions.find(({ type }) => type === event.type)
       if (definition !== undefined) expect(definition.schema.safeParse(event.data).success, event.type).toBe(true)
     }
-    expect(mesh.node.hosts.map(({ stats }) => stats.deadLetters)).toEqual([0, 0, 0, 0, 0])
+    expect(mesh.node.hosts.map(({ stats }) => stats.deadLetters)).toEqual([0, 0, 0, 0, 0, 0, 0])
   })
 
   test("starts a second time with a new pass, and remembers what it knew", async () => {
-    const agents = watchtower.agents
-    mesh = await startMesh({ agents, sources: watchtower.sources.filter(({ name }) => name === "ci-replay") })
+    mesh = await startMesh({ ...watchtower, sources: watchtower.sources.filter(({ name }) => name === "ci-replay") })
     await readUntil(mesh, (all) => noted(all, IncidentOpened.type))
     await mesh.bus.publish(run("failure", { attempt: 1 }), { producer: "cli" })
     await readUntil(mesh, (all) => all.filter(IncidentOpened.is).length === 2)
     await mesh.node.stop()
 
-    await mesh.addNode({ agents, sources: watchtower.sources.filter(({ name }) => name === "ci-replay") })
+    await mesh.addNode({ ...watchtower, sources: watchtower.sources.filter(({ name }) => name === "ci-replay") })
     await mesh.bus.publish(run("success", { attempt: 2 }), { producer: "cli" })
     const seen = await readUntil(
       mesh,
@@ -100,6 +124,26 @@ describe("the watchtower, running", () => {
     expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length)
     const replayed = seen.filter(({ producer }) => producer === "ci-replay").map(({ id }) => id)
     expect(replayed).toEqual(expect.arrayContaining(["ci-replay-1-1", "ci-replay-2-1"]))
+  })
+
+  test("reads the log of a run that failed, and lets it run again when a person has allowed it", async () => {
+    const sources = watchtower.sources.filter(({ name }) => name === "ci-reruns")
+    mesh = await startMesh({ ...watchtower, sources })
+    const { bus } = mesh
+    await bus.publish(run("timed_out", { branch: "topic" }), { producer: "cli" })
+    await until("somebody is asked", async () => (await openQuestions(bus)).length === 1)
+    const [question] = await openQuestions(bus)
+    expect(question).toMatchObject({ agent: "ci-rerun", key: "acme/web", default: "no", choices: ["no", "yes"] })
+    expect(question?.question).toMatch(/^"ci-rerun" wants to call rerunFailed\(\{"provider":"github",.*"runId":"1"/)
+    await answerQuestion(bus, question?.id ?? "", "yes", { by: "ada" })
+
+    const seen = await readUntil(mesh, (all) => all.some(WorkflowFlaky.is))
+    expect(seen.find(IncidentDescribed.is)).toMatchObject({
+      trust: "external", // the log was written by strangers
+      data: { kind: "infrastructure", mayPassAgain: true, runId: "1", evidence: expect.stringContaining("ETIMEDOUT") },
+    })
+    expect(seen.find(RerunStarted.is)).toMatchObject({ key: "acme/web", data: { runId: "1", what: "tests" } })
+    expect(seen.filter(CiRunCompleted.is).at(-1)).toMatchObject({ producer: "ci-reruns", data: { attempt: 2 } })
   })
 
   test("refuses to read what an event from outside names outside of its folders", async () => {
@@ -158,6 +202,78 @@ describe("ci-triage", () => {
       run("failure", { branch: "topic", runId: "2" }),
     )
     expect(drafts(emitted)).toMatchObject([{ severity: "medium" }, { severity: "low" }])
+  })
+})
+
+describe("incident-writer", () => {
+  const opened = (more: object = {}) =>
+    IncidentOpened({
+      ...{ provider: "github", repository: "acme/web", what: "tests", runId: "1-1", severity: "high" },
+      ...{ conclusion: "failure", title: "tests failed", ...more },
+    })
+
+  test("says what the log shows, and that code which is wrong does not pass again", async () => {
+    const test = testAgent(agent("incident-writer"), { models: watchtower.models ?? {}, replay: "always" })
+    const { emitted } = await test.when(opened(), opened({ failedStep: "Run yarn run format-check" }))
+    expect(drafts(emitted)).toMatchObject([
+      { type: IncidentDescribed.type, key: "acme/web", kind: "test", mayPassAgain: false, runId: "1-1" },
+      { type: IncidentDescribed.type, key: "acme/web", kind: "code", mayPassAgain: false },
+    ])
+  })
+
+  test("reads the log at GitHub, of the job that failed, when it has a token for it", async () => {
+    const asked: (string | undefined)[] = []
+    const server = createServer(({ url, headers }, response) => {
+      asked.push(`${headers.authorization} ${url}`)
+      const jobs = {
+        jobs: [
+          { id: 7, conclusion: "success" },
+          { id: 8, conclusion: "failure" },
+        ],
+      }
+      response.end(url?.endsWith("/jobs") ? JSON.stringify(jobs) : "npm error code ETIMEDOUT")
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    onTestFinished(() => void server.close())
+    vi.stubEnv("GITHUB_TOKEN", "secret")
+    vi.stubEnv("GITHUB_API_URL", `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const test = testAgent(agent("incident-writer"), { models: watchtower.models ?? {} })
+    const { emitted, dead } = await test.when(opened({ runId: "17" }), opened({ runId: "17", repository: "../../x" }))
+    expect(asked).toEqual([
+      "Bearer secret /repos/acme/web/actions/runs/17/jobs",
+      "Bearer secret /repos/acme/web/actions/jobs/8/logs",
+    ])
+    expect(drafts(emitted)).toMatchObject([{ kind: "infrastructure", mayPassAgain: true }])
+    expect(dead).toMatchObject([{ error: { code: "CI_SERVER" } }])
+  })
+})
+
+describe("ci-rerun", () => {
+  const described = IncidentDescribed({
+    ...{ provider: "github", repository: "acme/web", what: "tests", runId: "1-1", kind: "infrastructure" },
+    ...{ title: "no network", cause: "no network", evidence: "ETIMEDOUT", mayPassAgain: true },
+  })
+  const reruns = () =>
+    readdirSync(join(folder, "watchtower", "reruns")).map((file) => join(folder, "watchtower", "reruns", file))
+
+  test("asks a person, also about events of our own, and then runs it again once", async () => {
+    const test = testAgent(agent("ci-rerun"), { replay: "always" })
+    const { waiting, emitted } = await test.when(described)
+    expect(waiting[0]).toMatch(/^"ci-rerun" wants to call rerunFailed/)
+    expect(emitted).toEqual([])
+    const answered = await test.whenAnswered("yes")
+    expect(drafts(answered.emitted)).toMatchObject([{ type: RerunStarted.type, key: "acme/web", runId: "1-1" }])
+    expect(reruns().map((file) => JSON.parse(readFileSync(file, "utf8")))).toMatchObject([{ runId: "1-1" }])
+    for (const file of reruns()) rmSync(file)
+  })
+
+  test("does nothing when nobody allows it, or when it would fail again", async () => {
+    const test = testAgent(agent("ci-rerun"))
+    await test.when(described)
+    expect(await test.whenAnswered("no")).toMatchObject({ emitted: [], dead: [] })
+    const hopeless = { ...described, data: { ...(described.data as object), mayPassAgain: false } }
+    expect(await test.when(hopeless)).toMatchObject({ emitted: [], waiting: [], skipped: [{}] })
+    expect(reruns()).toEqual([])
   })
 })
 

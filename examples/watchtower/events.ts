@@ -20,11 +20,42 @@ const About = z.object({
 })
 const repository = (data: { repository: string }): string => data.repository
 
+/** Which run failed, as its provider knows it. */
+export const FailedRun = About.extend({
+  provider: Text,
+  runId: Text,
+  jobId: Text.optional(),
+  attempt: z.number().int().positive().optional(),
+})
+
 export const IncidentOpened = defineEvent(
   "incident.opened",
-  About.extend({ severity: z.enum(["low", "medium", "high"]), failedStep: Text.optional() }),
+  FailedRun.extend({
+    severity: z.enum(["low", "medium", "high"]),
+    conclusion: z.enum(["failure", "timed_out", "startup_failure"]),
+    failedStep: Text.optional(),
+  }),
   { key: repository, description: "A CI run failed and somebody should look" },
 )
+
+/** What a model finds in a log. The descriptions are for the model, and the bounds keep it brief. */
+export const Findings = z.object({
+  title: Text.max(120).describe("What went wrong, in one line for the people on duty"),
+  kind: z.enum(["code", "test", "infrastructure", "unknown"]).describe("Where the cause lies"),
+  cause: Text.max(500).describe("What led to it, as far as the log shows"),
+  evidence: Text.max(300).describe("The line of the log that shows it, as it is"),
+  mayPassAgain: z.boolean().describe("Whether the same commit may well pass when it is run again"),
+})
+
+export const IncidentDescribed = defineEvent("incident.described", FailedRun.extend(Findings.shape), {
+  key: repository,
+  description: "Somebody has read the log of an incident",
+})
+
+export const RerunStarted = defineEvent("ci.rerun.started", FailedRun, {
+  key: repository,
+  description: "A person has let a run that failed run again",
+})
 
 export const WorkflowFlaky = defineEvent("ci.workflow.flaky", About.extend({ failures: z.number().int().positive() }), {
   key: repository,

@@ -22,7 +22,9 @@ interface Desk {
 }
 
 const REMEMBERED = 200
-const FAILURES = ["failure", "timed_out", "startup_failure"]
+const FAILURES = ["failure", "timed_out", "startup_failure"] as const
+type Failure = (typeof FAILURES)[number]
+const isFailure = (conclusion: string): conclusion is Failure => FAILURES.some((failure) => failure === conclusion)
 
 /**
  * Gives every CI run a verdict: an incident, flaky, or nothing to do.
@@ -47,7 +49,7 @@ function judge(desk: Desk, { data }: Ended): Desk {
   const what = [data.workflow, "job" in data ? data.job : undefined].filter(Boolean).join(" / ")
   const { repository, branch, commit, url } = data
   const about = { repository, what, branch, commit, url }
-  const failed = FAILURES.includes(data.conclusion)
+  const failed = isFailure(data.conclusion)
   const earlier = desk.results.filter((result) => result.what === what && result.commit === commit)
   const failures = earlier.filter((result) => result.failed).length + (failed ? 1 : 0)
   const run = `${repository} ${data.runId} ${data.attempt ?? 1}`
@@ -63,7 +65,10 @@ function judge(desk: Desk, { data }: Ended): Desk {
     const failedStep = "job" in data ? data.failedStep : undefined
     const at = failedStep === undefined ? "" : ` at "${failedStep}"`
     const title = `${what} ${data.conclusion === "timed_out" ? "timed out" : "failed"} ${where}${at}`
-    verdicts.push(IncidentOpened({ ...about, severity: severityOf(data), failedStep, title }))
+    const { provider, runId, attempt, conclusion } = data
+    const failedRun = { ...about, provider, runId, attempt, conclusion: isFailure(conclusion) ? conclusion : "failure" }
+    const jobId = "job" in data ? data.jobId : undefined
+    verdicts.push(IncidentOpened({ ...failedRun, jobId, severity: severityOf(data), failedStep, title }))
   } else if (!failed && !("job" in data)) {
     verdicts.push(RunCleared({ ...about, title: `${what} ended ${where}: ${data.conclusion}` }))
   }

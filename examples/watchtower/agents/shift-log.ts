@@ -1,6 +1,15 @@
 import { defineAgent, type MurmurEvent } from "murmur"
 import { map, scan } from "rxjs"
-import { IncidentOpened, RunCleared, ShiftEntry, SpecChanged, Volatile, WorkflowFlaky } from "../events.js"
+import {
+  IncidentDescribed,
+  IncidentOpened,
+  RerunStarted,
+  RunCleared,
+  ShiftEntry,
+  SpecChanged,
+  Volatile,
+  WorkflowFlaky,
+} from "../events.js"
 
 const SHIFT_MS = 8 * 60 * 60 * 1_000
 
@@ -12,7 +21,7 @@ type Reported = MurmurEvent<{ title: string }>
  */
 export default defineAgent("shift-log", {
   description: "Writes down what the other agents found",
-  on: [IncidentOpened, WorkflowFlaky, RunCleared, Volatile, SpecChanged],
+  on: [IncidentOpened, IncidentDescribed, RerunStarted, WorkflowFlaky, RunCleared, Volatile, SpecChanged],
   emits: [ShiftEntry],
   horizonMs: SHIFT_MS,
   react: (reports) =>
@@ -39,6 +48,8 @@ function entry({ type, key = "-", data }: Reported, counts: Log["counts"]) {
 
 const KINDS: Readonly<Record<string, { readonly level: "info" | "warning" | "alarm"; readonly name: string }>> = {
   [IncidentOpened.type]: { level: "alarm", name: "Incident" },
+  [IncidentDescribed.type]: { level: "warning", name: "Cause" },
+  [RerunStarted.type]: { level: "info", name: "Re-run" },
   [WorkflowFlaky.type]: { level: "warning", name: "Flaky" },
   [RunCleared.type]: { level: "info", name: "Run" },
   [Volatile.type]: { level: "warning", name: "Alert" },
