@@ -6,6 +6,7 @@ import type { CompletionRequest } from "../../gateways/completion.js"
 import { system, user } from "../../gateways/messages/constructors.js"
 import type { StepContext } from "../context.js"
 import { defineAgent } from "../define-agent.js"
+import { askTool, delegateTool, emitTool } from "../minds/step-tools.js"
 import { testAgent } from "../test-agent.js"
 import { defineTool } from "../tools/define-tool.js"
 import type { AnyTool } from "../tools/tool.js"
@@ -398,4 +399,29 @@ describe("a run", () => {
     expect(types((await bench.whenAnswered("yes")).runs)).toEqual(["continued", "content", "completed"])
     expect(gateway.asked.length).toBe(2)
   })
+})
+
+test("a handler's model may emit, ask and delegate: what the step itself can do", async () => {
+  const Note = defineEvent("a.noted", z.object({ text: z.string() }))
+  const helper = defineAgent("helper", { on: [], input: z.object({ what: z.string() }), handle: () => {} })
+  const script: Says[] = [
+    { calls: [{ name: "emit_a_noted", arguments: { text: "one" } }] },
+    { calls: [{ name: "ask_person", arguments: { question: "May I?", default: "no" } }] },
+    { calls: [{ name: "delegate_to_helper", arguments: { what: "count" } }] },
+    { text: "done" },
+  ]
+  const gateway = new TestGateway((_, times) => script[times - 1] ?? {})
+  const agent = defineAgent("thinker", {
+    on: [Asked],
+    emits: [Note],
+    handle: async (_, ctx) => {
+      await ctx.llm.text("go", { tools: [emitTool(Note), askTool, delegateTool(helper)] })
+    },
+  })
+  const bench = testAgent(agent, { models: modelsOf(gateway), replay: "always" })
+  expect((await bench.when(Asked({ text: "x" }))).waiting).toEqual(["May I?"])
+  expect((await bench.whenAnswered("yes")).delegated).toHaveLength(1)
+  const { emitted, dead } = await bench.whenReplied({ n: 3 })
+  expect([emitted.map(({ type }) => type), dead]).toEqual([["a.noted"], []])
+  expect(toldTools(gateway)).toEqual(["emitted", '{"answer":"yes"}', '{"n":3}'])
 })

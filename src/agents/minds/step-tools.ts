@@ -38,7 +38,14 @@ export function toolsOf({ name, tools, emits, asks, delegates }: Equipment): rea
   return all
 }
 
-function emitTool(event: AnyEventDefinition): StepTool {
+/**
+ * Lets a model emit an event, which the agent has to declare in `emits`. Agents with `instructions` have one for each of
+ * theirs; handlers give it to `ctx.llm`.
+ *
+ * @example
+ * await ctx.llm.text("Report what you find.", { tools: [readLog, emitTool(Incident)] })
+ */
+export function emitTool(event: AnyEventDefinition): StepTool {
   const { type, description } = event
   const object = objectOf(event.schema)
   return {
@@ -58,7 +65,8 @@ function objectOf(schema: z.ZodType): z.ZodObject | undefined {
   return schema.def.type === "object" ? (schema as unknown as z.ZodObject) : undefined
 }
 
-const askTool: StepTool = {
+/** Lets a model ask a person: the step waits as it does for `ctx.ask`. */
+export const askTool: StepTool = {
   kind: "step",
   name: "ask_person",
   description:
@@ -80,7 +88,8 @@ const askTool: StepTool = {
   },
 }
 
-function delegateTool(agent: AgentDefinition): StepTool {
+/** Lets a model give tasks to another agent, which takes them by its `input`. */
+export function delegateTool(agent: AgentDefinition): StepTool {
   return {
     kind: "step",
     name: toolName("delegate_to", agent.name),
