@@ -87,9 +87,9 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     this.#gate = new IntakeGate(agent, names, ports.routing)
     this.#sessions = state === undefined ? undefined : openSessions({ names, clock, log: logs.sessions }, name, state)
     this.#keyless = state === undefined ? undefined : KEYLESS_SESSION
-    const openJournal = (eventId: string): Promise<Journal> =>
-      Journal.open({ log: logs.steps, clock }, journalSubject(names.mesh, name, eventId), name)
     const redact = (text: string): string => deadLetters.redact(text)
+    const openJournal = (eventId: string): Promise<Journal> =>
+      Journal.open({ log: logs.steps, clock, redact }, journalSubject(names.mesh, name, eventId), name)
     const pause = (wait: Promise<unknown>): Promise<void> => this.#mailbox.pause(wait)
     const original = (event: MurmurEvent): Promise<MurmurEvent> => originalOf(event, ports)
     this.#isolated = agent.isolation === "worker" ? isolate(agent) : undefined

@@ -3,6 +3,7 @@ import { isMurmurError, RetryableError, TerminalError } from "../../errors.js"
 import { type Clock, timeText } from "../clock.js"
 import { crashPoint } from "../crash-points.js"
 import type { Arrived } from "../delegation/decide.js"
+import { redactAll } from "../llm/redact-all.js"
 import { Attempts, type PastCall } from "./attempts.js"
 import { callHash, checkSame } from "./call-hash.js"
 import {
@@ -47,6 +48,8 @@ export type Waited =
 export interface JournalPorts {
   readonly log: RecordLog
   readonly clock: Clock
+  /** Takes secrets out of answers, before they are recorded and given to whoever asked. */
+  readonly redact?: (text: string) => string
   /** Called after each new answer is in the journal; a throw breaks the run off. For tests that replay always. */
   readonly onAnswer?: (call: string) => void
 }
@@ -229,15 +232,18 @@ export class Journal {
       over()
     }
     crashPoint("P3")
-    await this.#write({ kind: "answer", ...facts(), answer: answer ?? null })
+    const { redact } = this.ports
+    const kept = answer === undefined ? null : redact === undefined ? answer : redactAll(answer, redact)
+    await this.#write({ kind: "answer", ...facts(), answer: kept })
     crashPoint("P4")
   }
 
   /** Answers a call with an error, for good: it is thrown each time that the step runs. */
   async refuse({ position, call, input }: Call, error: TerminalError): Promise<never> {
+    const { redact = (text) => text } = this.ports
     const { code, message } = error
     const facts = { position, call, hash: callHash(call, input), attempt: this.attempt, at: this.#now() }
-    await this.#write({ kind: "answer", ...facts, answer: null, error: { code, message } })
+    await this.#write({ kind: "answer", ...facts, answer: null, error: { code, message: redact(message) } })
     throw error
   }
 

@@ -1,4 +1,4 @@
-/** The same value with secrets taken out of all its texts; the value itself where there are none. */
+/** The same JSON with secrets taken out of all its texts, names of fields included. */
 export function redactAll<T>(value: T, redact: (text: string) => string): T {
   return redacted(value, redact) as T
 }
@@ -10,5 +10,5 @@ function redacted(value: unknown, redact: (text: string) => string): unknown {
     if (typeof value[0] === "number") return value // vectors
     return value.map((each) => redacted(each, redact))
   }
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, redacted(each, redact)]))
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [redact(name), redacted(each, redact)]))
 }

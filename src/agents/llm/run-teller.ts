@@ -10,6 +10,7 @@ import type { Outcome, Run, StepPorts } from "../step-ports.js"
 import { redactAll } from "./redact-all.js"
 import { RunEvents } from "./run-events.js"
 import { TextBatch } from "./text-batch.js"
+import { WholeWords } from "./whole-words.js"
 
 /** A run that is told about. */
 export interface Told {
@@ -54,14 +55,23 @@ export class RunTeller {
   listen(onPart: ((part: StreamPart) => void) | undefined): ((part: StreamPart) => void) | undefined {
     this.#streamed = onPart !== undefined
     if (onPart === undefined) return undefined
+    const { redact } = this.told.ports
+    const words = { text: new WholeWords(redact), reasoning: new WholeWords(redact) }
+    const pass = (type: "text" | "reasoning", text: string): void => {
+      if (text === "") return
+      onPart({ type, text })
+      if (type === "text") this.#says(text)
+      else this.#thinks(text)
+    }
     return (part) => {
-      onPart(part)
-      if (part.type === "text") this.#says(part.text)
-      else if (part.type === "reasoning") this.#thinks(part.text)
+      if (part.type !== "reasoning") pass("reasoning", words.reasoning.rest())
+      if (part.type !== "text") pass("text", words.text.rest())
+      if (part.type === "text" || part.type === "reasoning") pass(part.type, words[part.type].add(part.text))
+      else onPart(redactAll(part, redact))
     }
   }
 
-  /** A model has answered; not told of what the step was given before. */
+  /** A model has answered, secrets are taken out; not told of what the step was given before. */
   answered(answer: BrokerCompletion): void {
     this.#bill.add(answer)
     const { content, reasoning } = answer.message

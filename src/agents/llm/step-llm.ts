@@ -93,11 +93,8 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
       const onPart = teller.listen(manner.onPart)
       const { core, ctx } = this.step
       const shown = shownRequest(request, core.definition, core.ports.minds, ctx.previousAttempt)
-      const answer = await broker.complete(shown, {
-        ...call,
-        ...urgency(manner),
-        ...(onPart && { onPart }),
-      })
+      const how = { ...call, ...urgency(manner), ...(onPart && { onPart }) }
+      const answer = redactAll(await broker.complete(shown, how), core.ports.redact)
       teller.answered(answer)
       return answer
     })
@@ -125,7 +122,7 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
         const { signal } = ctx
         const { deadlineMs } = core // a provider that is left alone for a while is waited for
         const asking = { signal, agent: core.definition.name, trace: teller.trace, meter: core.meter, deadlineMs }
-        return redactAll(await ask(minds.broker, asking, teller), ports.redact)
+        return ask(minds.broker, asking, teller)
       }
       return journal.call(call, work, core.effects.note)
     }

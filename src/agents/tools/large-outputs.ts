@@ -1,4 +1,5 @@
 import { TerminalError } from "../../errors.js"
+import { redactAll } from "../llm/redact-all.js"
 import type { ArtifactPort } from "./artifact-port.js"
 
 /** More bytes than this are too many for a record of a journal. */
@@ -13,11 +14,16 @@ export class LargeOutputs {
   /** By id: what this attempt has kept it need not get back. */
   readonly #kept = new Map<string, unknown>()
 
-  constructor(private readonly artifacts: ArtifactPort | undefined) {}
+  /** @param redact takes secrets out of what is kept */
+  constructor(
+    private readonly artifacts: ArtifactPort | undefined,
+    private readonly redact: (text: string) => string,
+  ) {}
 
   /** What the journal is given. */
-  async keep(output: unknown): Promise<unknown> {
-    if (this.artifacts === undefined) return output
+  async keep(returned: unknown): Promise<unknown> {
+    if (this.artifacts === undefined) return returned
+    const output = redactAll(returned, this.redact)
     const bytes = Buffer.from(JSON.stringify(output) ?? "null")
     if (bytes.length <= RECORD_BYTES_MAX && referenceIn(output) === undefined) return output
     const { id } = await this.artifacts.put(bytes, { mediaType: "application/json" })

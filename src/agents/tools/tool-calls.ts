@@ -73,7 +73,7 @@ export class ToolCalls {
     private readonly ports: ToolPorts,
   ) {
     this.#gate = new TrustGate(scope.event.trust === "external" || scope.fromOutside === true)
-    this.#large = new LargeOutputs(ports.toolServices?.artifacts)
+    this.#large = new LargeOutputs(ports.toolServices?.artifacts, (text) => ports.redact(text))
   }
 
   /** Whether outsiders have a say in the step: by its event, or by what it has read. What it emits is theirs as well then. */
