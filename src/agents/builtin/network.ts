@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises"
 import type { LookupFunction } from "node:net"
 import { ensureError } from "../../errors.js"
-import { isPublicAddress } from "./addresses.js"
+import { isPublicAddress } from "../../gateways/http/public-address.js"
 import { refused } from "./options.js"
 
 /** One address of a host. */

@@ -2,9 +2,10 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from "node:https"
 import { isIP } from "node:net"
 import { errorCode, isMurmurError, RetryableError } from "../../errors.js"
+import { isPublicAddress } from "../http/public-address.js"
 import { IMAGE_BYTES_MAX, imageError, imageMediaType, loadImages, tooLarge } from "./load-image.js"
 import type { ImageSource, Message } from "./message.js"
-import { hiddenAddress, isPublicAddress, publicLookup } from "./public-address.js"
+import { hiddenAddress, publicLookup } from "./public-lookup.js"
 
 /** From where images are fetched: from the public internet, or from one's own networks and machine as well. */
 export type ImagesFrom = "public" | "anywhere"

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { isPublicAddress } from "./addresses.js"
+import { isPublicAddress } from "./public-address.js"
 
 test.each([
   ...["0.0.0.0", "10.1.2.3", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.255.255", "169.254.169.254"],
