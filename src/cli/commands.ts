@@ -289,14 +289,17 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "init",
     args: "[dir]",
-    summary: "write a small project: an event, an agent, a test",
+    summary: "write a small project: events, two agents, one of which thinks, their tests",
     load: async () => (await import("./init.js")).init,
   },
   {
     name: "new agent",
     args: "<name>",
     summary: "write a new agent",
-    options: [{ flags: "--dir <dir>", description: "into this folder (default: agents)" }],
+    options: [
+      { flags: "--dir <dir>", description: "into this folder (default: agents)" },
+      { flags: "--mind", description: "one whose model decides, by instructions; with models.ts where there is none" },
+    ],
     load: async () => (await import("./new-agent.js")).newAgent,
   },
   {

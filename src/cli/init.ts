@@ -21,7 +21,8 @@ const nextSteps = (murmur: string): string => `  ${murmur} up .
   ${murmur} publish note.added --key inbox --data '{"notebook":"inbox","text":"hello there"}'
   npm install && npm test
 
-The first runs it and needs no install; the last is for types in the editor and the agent's test.`
+The first runs it and needs no install; the last is for types in the editor and the agents' tests. One of the agents
+thinks: a script stands in for its model, unless OPENAI_API_KEY or OLLAMA_HOST is set (models.ts).`
 
 /** How this very murmur is called. By npx, "murmur" means nothing in another folder, or something else. */
 function ownCommand(): string {
@@ -61,7 +62,7 @@ function dependencies(folder: string): { murmur: string | undefined; versions: R
   return { murmur, versions }
 }
 
-const TOOLS = ["rxjs", "typescript", "vitest", "zod"]
+const TOOLS = ["@types/node", "rxjs", "typescript", "vitest", "zod"]
 
 /** The real path of a folder that may not exist yet: a link on the way would make a relative path wrong. */
 function realFolder(folder: string): string {
