@@ -1,11 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { isPublicAddress } from "../src/agents/builtin/addresses.js"
 import type { HttpReply } from "../src/agents/builtin/fetcher.js"
 import { type HttpFetchOptions, httpFetch, httpFetchOver } from "../src/agents/builtin/http-fetch.js"
 import type { Network } from "../src/agents/builtin/network.js"
 import type { ToolContext } from "../src/agents/tools/tool.js"
+import { isPublicAddress } from "../src/gateways/http/public-address.js"
 import { silentLog } from "../src/telemetry/ports.js"
 
 // 127.0.0.2 stands for the internet; what is on 127.0.0.1 is in the house, and must never hear a word.

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { isPublicAddress, publicLookup } from "./public-address.js"
+import { isPublicAddress } from "../http/public-address.js"
+import { publicLookup } from "./public-lookup.js"
 
 test.each(["1.1.1.1", "93.184.216.34", "172.15.0.1", "172.32.0.1", "192.169.0.1", "2606:4700::1111"])(
   "%s is an address of the public internet",
