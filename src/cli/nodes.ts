@@ -1,14 +1,16 @@
-import { nodeViews, readMesh } from "../node/mesh-view.js"
+import { type NodeView, nodeViews, readMesh } from "../node/mesh-view.js"
 import type { Cli } from "./cli.js"
 import { withMesh } from "./connect.js"
+import { duration } from "./text.js"
 
 /** `murmur nodes`: the nodes that are alive. */
 export async function nodes(cli: Cli): Promise<void> {
   const views = await withMesh(cli.options, async (bus) => nodeViews(await readMesh(bus)))
   if (cli.options.json) return cli.out.json(views)
+  const asking = views.some(({ providers }) => providers.some(isAsked))
   await cli.out.table(
-    ["id", "state", "host", "version", "since", "agents", "sources", "http"],
-    views.map(({ id, draining, host, version, since, agents, sources, http }) => [
+    ["id", "state", "host", "version", "since", "agents", "sources", "http", ...(asking ? ["models"] : [])],
+    views.map(({ id, draining, host, version, since, agents, sources, http, providers }) => [
       id,
       draining ? "draining" : "running",
       host,
@@ -17,6 +19,22 @@ export async function nodes(cli: Cli): Promise<void> {
       agents.join(",") || "-",
       sources.join(",") || "-",
       http ?? "-",
+      ...(asking ? [providers.filter(isAsked).map(providerText).join(", ") || "-"] : []),
     ]),
   )
+}
+
+type Provider = NodeView["providers"][number]
+
+function isAsked({ calls, running, waiting, circuit }: Provider): boolean {
+  return calls + running + waiting > 0 || circuit !== "closed"
+}
+
+/** How a provider stands, for people: `openai ok`, `openai left alone for 25.0 s, 12 wait`. */
+export function providerText({ provider, circuit, untilMs = 0, waiting }: Provider): string {
+  const leftMs = untilMs - Date.now()
+  const time = leftMs > 0 ? ` for ${duration(leftMs)}` : ""
+  const paused = circuit === "open" ? "left alone" : "asked to wait"
+  const how = circuit === "half-open" ? "is tried" : circuit === "open" || leftMs > 0 ? `${paused}${time}` : "ok"
+  return `${provider} ${how}${waiting > 0 ? `, ${waiting} wait` : ""}`
 }

@@ -1,5 +1,4 @@
 import { once } from "node:events"
-import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { type Bus, openBus } from "../bus/bus.js"
 import { redactUrl } from "../bus/connection.js"
@@ -12,6 +11,7 @@ import { VERSION } from "../node/version.js"
 import { watchFiles } from "../node/watch.js"
 import type { LogLevel } from "../telemetry/log.js"
 import { type RunningTelemetry, startTelemetry } from "../telemetry/setup.js"
+import { pathsOrDefault } from "./paths.js"
 import type { ViewOptions } from "./view.js"
 
 /** Options of `murmur up`. */
@@ -56,7 +56,7 @@ export async function up(paths: string[], options: UpOptions): Promise<void> {
   const stopping = stopSignal()
   try {
     const since = new Date()
-    const started = await start(paths.length > 0 ? paths : defaultPaths(), options, running, stopping)
+    const started = await start(pathsOrDefault(paths), options, running, stopping)
     announce(started, options)
     const view = options.json ? undefined : await import("./view.js")
     const closeView = view?.startView(started.bus, process.stdout, { since, ...viewOptions(started, options) })
@@ -107,6 +107,7 @@ async function start(
     ...hosted,
     bus,
     telemetry: telemetry.telemetry,
+    observe: telemetry.observe,
     redact: (text) => telemetry.redactor.text(text),
     ...(nodeId !== undefined && { id: nodeId }),
   })
@@ -174,11 +175,6 @@ async function serve(
   running.add("HTTP server", () => http.close())
   await node.announceHttp(http.url)
   return http
-}
-
-/** Without paths: the folders that `murmur init` makes, where they are. */
-function defaultPaths(): string[] {
-  return ["agents", "sources"].filter((folder) => existsSync(folder))
 }
 
 function announce({ node, natsUrl, http }: Started, options: UpOptions): void {

@@ -46,7 +46,22 @@ const PresentAgent = z.object({
   lateDropped: z.number(),
   sessions: z.number(),
   inflight: z.number(),
+  /** The models that it is known to ask, as `provider/model`. */
+  models: z.array(z.string()).default([]),
 })
+
+/** A provider of models as a node that asks it sees it. */
+const PresentProvider = z.object({
+  provider: z.string(),
+  circuit: z.enum(["closed", "open", "half-open"]),
+  /** When it is asked again, in milliseconds since 1970, by the node's clock. */
+  untilMs: z.number().optional(),
+  running: z.number(),
+  waiting: z.number(),
+  calls: z.number(),
+  failures: z.number(),
+})
+export type PresentProvider = z.infer<typeof PresentProvider>
 
 /** A node's sign of life. */
 export const PresenceRecord = z.object({
@@ -60,6 +75,8 @@ export const PresenceRecord = z.object({
   draining: z.boolean().default(false),
   agents: z.array(PresentAgent),
   sources: z.array(z.object({ name: z.string(), state: z.enum(["running", "restarting", "done"]) })),
+  /** Empty until one of its agents has asked a model. */
+  providers: z.array(PresentProvider).default([]),
   /** Revision of the route table that it has applied. */
   routesRevision: z.number(),
 })

@@ -27,7 +27,10 @@ export function agentCheck({ agent, blocked, quarantined }: AgentHost): Readines
 }
 
 /** An agent as its node tells the mesh of it. */
-export function presentAgent(host: AgentHost, paused: boolean): PresenceRecord["agents"][number] {
+export function presentAgent(
+  host: AgentHost,
+  { paused, models }: { readonly paused: boolean; readonly models: readonly string[] },
+): PresenceRecord["agents"][number] {
   const { agent, stats, active, blocked, quarantined, sessions, inflight } = host
   return {
     name: agent.name,
@@ -41,6 +44,7 @@ export function presentAgent(host: AgentHost, paused: boolean): PresenceRecord["
     lateDropped: stats.lateDropped,
     sessions,
     inflight,
+    models: [...models],
   }
 }
 

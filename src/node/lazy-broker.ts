@@ -11,19 +11,27 @@ import type {
 } from "../gateways/broker/broker.js"
 import { checkAliases, resolveModels } from "../gateways/broker/model-names.js"
 import type { ModelsDefinition } from "../gateways/define-models.js"
-import type { Gateway } from "../gateways/gateway.js"
 import { type KnownModel, knownModel } from "../gateways/models/known-model.js"
-import type { Telemetry } from "../telemetry/ports.js"
+import type { Observe, Telemetry } from "../telemetry/ports.js"
+
+/** What the broker of a node is made with, besides the models. */
+export interface LazyBrokerPorts {
+  readonly bus: Bus
+  readonly telemetry: Telemetry
+  /** Registers gauges of the providers, once there are any. They end when the broker is closed. */
+  readonly observe?: Observe | undefined
+}
 
 /** A broker that is made when it is first asked: with the node's providers, and limits and cache that the mesh shares. */
 export class LazyBroker implements Broker {
   #opening: Promise<Broker> | undefined
   #open: Broker | undefined
+  /** Nothing is made any more: nobody would close it, and end its gauges. */
+  #closed = false
   readonly #closing = new AbortController()
 
   constructor(
-    private readonly bus: Bus,
-    private readonly telemetry: Telemetry,
+    private readonly ports: LazyBrokerPorts,
     private readonly models: ModelsDefinition,
   ) {}
 
@@ -46,6 +54,7 @@ export class LazyBroker implements Broker {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     const open = await this.#opening?.catch(() => undefined)
     await open?.close()
     this.#closing.abort(closed())
@@ -53,6 +62,7 @@ export class LazyBroker implements Broker {
 
   /** One that could not be made is tried again by the next who asks. */
   #get(): Promise<Broker> {
+    if (this.#closed && this.#opening === undefined) return Promise.reject(closed())
     this.#opening ??= this.#make().then(
       (broker) => {
         this.#open = broker
@@ -67,40 +77,24 @@ export class LazyBroker implements Broker {
   }
 
   async #make(): Promise<Broker> {
-    const { bus, telemetry, models } = this
-    const [{ createBroker }, { gatewaysFromEnv }, { MeshRateLimiter }, { KvResponseCache }] = await Promise.all([
-      import("../gateways/broker/create-broker.js"),
-      import("../gateways/from-env.js"),
-      import("./llm/rate-limits.js"),
-      import("./llm/response-cache.js"),
-    ])
-    const given = models.gateways ?? []
-    const gateways = distinct([...given, ...(await gatewaysFromEnv(process.env))])
+    const { bus, telemetry, observe } = this.ports
+    const [{ createBroker }, { brokerOptionsOf, gatewaysOf }, { MeshRateLimiter }, { KvResponseCache }] =
+      await Promise.all([
+        import("../gateways/broker/create-broker.js"),
+        import("../gateways/from-models.js"),
+        import("./llm/rate-limits.js"),
+        import("./llm/response-cache.js"),
+      ])
+    const gateways = await gatewaysOf(this.models, process.env)
     const limiter = await MeshRateLimiter.open(bus, { signal: this.#closing.signal, log: telemetry.log })
     return createBroker({
-      gateways,
-      telemetry,
-      limiter,
-      cache: new KvResponseCache(bus, { log: telemetry.log }),
-      ...(models.aliases !== undefined && { aliases: models.aliases }),
-      ...(models.models !== undefined && { models: models.models }),
-      ...(models.limits !== undefined && { limits: models.limits }),
-      ...(models.cacheMs !== undefined && { cacheMs: models.cacheMs }),
-      ...(models.timeoutMs !== undefined && { timeoutMs: models.timeoutMs }),
-      ...(models.idleMs !== undefined && { idleMs: models.idleMs }),
-      ...(models.retry !== undefined && { retry: models.retry }),
-      ...(models.circuit !== undefined && { circuit: models.circuit }),
+      ...brokerOptionsOf(this.models),
+      ...{ gateways, telemetry, limiter, cache: new KvResponseCache(bus, { log: telemetry.log }) },
+      ...(observe !== undefined && { observe }),
     })
   }
 }
 
 function closed(): Error {
   return new RetryableError("The node stops, or uses other models now", { code: "STEP_STOPPED" })
-}
-
-/** Of two for one provider the first: what somebody has given comes before what the environment names. */
-function distinct(gateways: readonly Gateway[]): Gateway[] {
-  const byProvider = new Map<string, Gateway>()
-  for (const gateway of gateways) if (!byProvider.has(gateway.provider)) byProvider.set(gateway.provider, gateway)
-  return [...byProvider.values()]
 }

@@ -5,7 +5,14 @@ import { matches } from "../router/pattern.js"
 import type { Route } from "../router/route.js"
 import type { RouteTable } from "../router/table.js"
 import { type AgentUsage, NO_USAGE } from "./agent-usage.js"
-import { CatalogueRecord, type MeshBuckets, openBuckets, PresenceRecord, readAll } from "./buckets.js"
+import {
+  CatalogueRecord,
+  type MeshBuckets,
+  openBuckets,
+  PresenceRecord,
+  type PresentProvider,
+  readAll,
+} from "./buckets.js"
 
 /** Everything that the mesh says about itself, read at one moment. */
 export interface MeshState {
@@ -65,6 +72,8 @@ export interface NodeView {
   readonly pid: number
   /** An operator has told it to leave: it finishes what it has begun. */
   readonly draining: boolean
+  /** The providers of models that its agents may ask, once one of them has asked any. */
+  readonly providers: readonly PresentProvider[]
 }
 
 /** An event type as the mesh sees it. */
@@ -188,7 +197,7 @@ export function agentView(
 
 /** All nodes that are alive, by id. */
 export function nodeViews({ nodes }: MeshState): NodeView[] {
-  return nodes.map(({ id, host, version, agents, since, sources, http, pid, draining }) => ({
+  return nodes.map(({ id, host, version, agents, since, sources, http, pid, draining, providers }) => ({
     id,
     host,
     version,
@@ -198,6 +207,7 @@ export function nodeViews({ nodes }: MeshState): NodeView[] {
     http,
     pid,
     draining,
+    providers,
   }))
 }
 

@@ -1,12 +1,12 @@
+import type { AgentDefinition } from "../agents/define-agent.js"
 import type { MindPorts } from "../agents/llm/ports.js"
 import { checkOverrides } from "../agents/minds/overrides.js"
-import type { Bus } from "../bus/bus.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { ensureError } from "../errors.js"
 import type { Broker, ProviderStatus } from "../gateways/broker/broker.js"
 import type { AgentOverrides, ModelsDefinition } from "../gateways/define-models.js"
-import type { Telemetry } from "../telemetry/ports.js"
-import { LazyBroker } from "./lazy-broker.js"
+import { resolvedModels } from "./agent-models.js"
+import { LazyBroker, type LazyBrokerPorts } from "./lazy-broker.js"
 
 /** So many run events may wait to be stored; more are left out: what happened is in the journal. */
 const TELLING_MAX = 1_000
@@ -21,13 +21,12 @@ export class NodeMinds implements MindPorts {
   #telling = 0
 
   constructor(
-    private readonly bus: Bus,
-    private readonly telemetry: Telemetry,
+    private readonly ports: LazyBrokerPorts,
     models: ModelsDefinition | undefined,
   ) {
     checkOverrides(models?.agents)
     this.#models = models ?? {}
-    this.#broker = new LazyBroker(bus, telemetry, this.#models)
+    this.#broker = new LazyBroker(ports, this.#models)
   }
 
   get broker(): Broker {
@@ -51,14 +50,24 @@ export class NodeMinds implements MindPorts {
     return this.#broker.status()
   }
 
+  /** The models that an agent is known to ask, as `provider/model`; none where their names mean nothing. */
+  modelsOf(agent: AgentDefinition): readonly string[] {
+    try {
+      return resolvedModels(agent, this.#models)
+    } catch {
+      return [] // the call that asks for them says what is wrong
+    }
+  }
+
   tell(draft: EventDraft, { agent, cause }: { readonly agent: string; readonly cause: MurmurEvent }): void {
-    const { log, metrics } = this.telemetry
+    const { bus, telemetry } = this.ports
+    const { log, metrics } = telemetry
     if (this.#telling >= TELLING_MAX) {
       metrics.count("murmur.run.untold", 1, { agent })
       return
     }
     this.#telling += 1
-    this.bus
+    bus
       .publish(draft, { producer: agent, cause })
       .catch((thrown) => log.debug({ agent, type: draft.type, error: ensureError(thrown) }, "cannot tell of a run"))
       .finally(() => {
@@ -72,7 +81,7 @@ export class NodeMinds implements MindPorts {
     checkOverrides(models?.agents)
     const before = this.#broker
     this.#models = models ?? {}
-    this.#broker = new LazyBroker(this.bus, this.telemetry, this.#models)
+    this.#broker = new LazyBroker(this.ports, this.#models)
     void before.close()
   }
 

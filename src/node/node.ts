@@ -21,7 +21,7 @@ import { LiveRoutes } from "../router/live.js"
 import { declareRoutes } from "../router/route-bucket.js"
 import { RouteTable } from "../router/table.js"
 import type { SourceContext, SourceDefinition, WebhookEndpoint } from "../sources/source.js"
-import type { Log, Telemetry } from "../telemetry/ports.js"
+import type { Log, Observe, Telemetry } from "../telemetry/ports.js"
 import { type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
 import { agentRecord, recordInCatalogue, sourceRecord } from "./catalogue.js"
 import { deployConsumers } from "./deploy.js"
@@ -37,6 +37,8 @@ import { VERSION } from "./version.js"
 export interface NodeOptions extends Hosted {
   readonly bus: Bus
   readonly telemetry: Telemetry
+  /** Registers gauges of what the node makes as it goes: the providers of its models. Default: none. */
+  readonly observe?: Observe
   /** Takes secrets out of dead letters. Default: leaves text as it is. */
   readonly redact?: (text: string) => string
   /** Unique in the mesh. Default: host name and a few random characters. */
@@ -89,7 +91,8 @@ export class MurmurNode {
     const partitionsOf = (agent: string): 1 | 8 | 64 => this.#hosts.get(agent)?.agent.partitions ?? 1
     this.#suspensions = new Suspensions(options.bus, buckets, this.#log, partitionsOf, this.#stopping.signal)
     this.#toolServices = busToolServices(options.bus)
-    this.#minds = new NodeMinds(options.bus, options.telemetry, options.models)
+    const { bus, telemetry, observe } = options
+    this.#minds = new NodeMinds({ bus, telemetry, observe }, options.models)
     this.#deadLetters = new DeadLetterWriter(options.bus.publisher, options.bus.names, redact)
   }
 
@@ -357,8 +360,11 @@ export class MurmurNode {
       http: this.#http,
       draining: this.#draining,
       routesRevision: this.routes.live.revision,
-      agents: this.hosts.map((host) => presentAgent(host, this.#paused.has(host.agent.name))),
+      agents: this.hosts.map((host) =>
+        presentAgent(host, { paused: this.#paused.has(host.agent.name), models: this.#minds.modelsOf(host.agent) }),
+      ),
       sources: this.sources.map(({ source, state }) => ({ name: source.name, state })),
+      providers: [...this.providers],
     }
   }
 }

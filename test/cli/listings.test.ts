@@ -45,6 +45,7 @@ test("Nodes are listed with what they host", async () => {
       http: null,
       pid: process.pid,
       draining: false,
+      providers: [],
     },
   ])
 })
