@@ -1,9 +1,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest"
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest"
+import { Loader } from "../src/node/loader.js"
 import { buildCli, cliEnv, jsonOf, MAIN, murmur } from "./cli/support/cli.js"
 import { testBinary } from "./support/binary.js"
+import { startOpenAiServer } from "./support/llm/openai-server.js"
 import { startNodeProcess } from "./support/node-process.js"
 import { run } from "./support/run.js"
 import { collectPage, type Snippet } from "./support/snippets/collect.js"
@@ -41,6 +43,16 @@ describe.each(EXAMPLES.map(({ name }) => name))("%s", (name) => {
     await nothingHasFailed(env)
   }, 60_000)
 
+  test.each([
+    [{}, "scripted/demo"],
+    [{ OLLAMA_HOST: "gpu-1:11434" }, expect.stringMatching(/^ollama\//)],
+    [{ OPENAI_API_KEY: "key", OLLAMA_HOST: "gpu-1:11434" }, "openai/gpt-5-mini"],
+  ])("thinks, with %j in its environment, with the model that fits", async (given, model) => {
+    for (const [name, value] of Object.entries({ ...OFFLINE, ...given })) vi.stubEnv(name, value)
+    const { models } = await new Loader([join(root, MINDS, name)]).load()
+    expect(models?.default).toEqual(model)
+  })
+
   test.runIf(isReal)(
     "ends with its event when a real model answers",
     async () => {
@@ -54,6 +66,23 @@ describe.each(EXAMPLES.map(({ name }) => name))("%s", (name) => {
     300_000,
   )
 })
+
+test("With a key an example asks the provider: a picture reaches it as it lies in the folder", async () => {
+  const provider = await startOpenAiServer()
+  onTestFinished(() => provider.close())
+  const answer = { bars: [{ colour: "green", rank: 1 }], saying: "There is one bar." }
+  provider.reply({ text: JSON.stringify(answer) })
+  const more = { ...OFFLINE, OPENAI_API_KEY: "key", OPENAI_BASE_URL: `${provider.url}/v1` }
+  const env = await start(["up", `${MINDS}/images`], more)
+  const page = readFileSync(join(root, MINDS, "images/README.md"), "utf8")
+  const { stdout } = await type(collectPage("images", page).snippets[0] as Snippet, env)
+  expect(stdout).toContain(`"saying":"There is one bar."`)
+  expect(provider.calls.length).toBe(1)
+  expect(provider.last.model).toBe("gpt-5-mini")
+  const picture = readFileSync(join(root, MINDS, "images/pictures/sales.png")).toString("base64")
+  expect(JSON.stringify(provider.calls[0]?.body)).toContain(picture)
+  await nothingHasFailed(env)
+}, 60_000)
 
 /** The words after `npx murmur` of the page's first command. */
 function orderToStart(markdown: string): string[] {

@@ -24,11 +24,11 @@ ${rules}    { reply: emitOnce },
 })
 
 /** What an agent with instructions does here: it emits its event once, with the data that it was given. */
-function emitOnce({ tools = [], lastUser, turn }: ScriptedRequest) {
+function emitOnce({ tools = [], data, turn }: ScriptedRequest) {
   const emit = tools.find(({ name }) => name.startsWith("emit_"))
   if (emit === undefined || turn > 0) return "Done."
-  const data = JSON.parse(lastUser.split("\\n")[2] ?? "{}")
-  return { toolCalls: [{ name: emit.name, arguments: { ...data, answer: "A script has no answer of its own." } }] }
+  const answer = "A script has no answer of its own."
+  return { toolCalls: [{ name: emit.name, arguments: { ...(data as object), answer } }] }
 }
 
 export default defineModels({

@@ -63,7 +63,7 @@ test("The project's agents load with nothing installed, its types hold and its t
   })
   const tests = await run(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), "run"], { cwd: dir })
   expect(tests).toMatchObject({ code: 0, stdout: expect.stringContaining("2 passed") })
-}, 60_000)
+}, 120_000)
 
 test("init overwrites nothing, and writes nothing when it would", async () => {
   writeFileSync(join(dir, "events.ts"), "mine")

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest"
+import { delimited } from "../../src/agents/minds/delimited.js"
 import type { CompletionRequest } from "../../src/gateways/completion.js"
 import { assistant, toolResult, user } from "../../src/gateways/messages/constructors.js"
 import type { Message } from "../../src/gateways/messages/message.js"
@@ -208,5 +209,30 @@ describe("a script", () => {
     expect(made({ replies: [{ when: "x" }] })).toThrow(/exactly one of/)
     expect(made({ replies: [{ reply: "a", turns: ["b"] }] })).toThrow(/exactly one of/)
     expect(made({ replies: [{ reply: { fault: "tired" } }] })).toThrow(expect.objectContaining({ code: "LLM_OPTION" }))
+  })
+})
+
+describe("a script", () => {
+  const said = async (...content: string[]): Promise<unknown> => {
+    const shown: unknown[] = []
+    const gateway = scripted({
+      replies: ({ data }) => {
+        shown.push(data)
+        return "ok"
+      },
+    })
+    const messages = content.map((each) => user(each))
+    await gateway.complete({ model: "demo", messages, options: {} }, { signal: AbortSignal.timeout(5_000) })
+    return shown[0]
+  }
+
+  test("is shown the data of the last user's message", async () => {
+    const data = { text: "--- end data x ---\nand more", list: [1, 2] }
+    expect(await said("hello")).toBeUndefined()
+    expect(await said(delimited(data, { kind: "event" }))).toEqual(data)
+    expect(await said("first", `Run:\n${delimited(data)}\nLog:\n${delimited("second")}`)).toEqual(data)
+    expect(await said(delimited(data), "and now?")).toBeUndefined()
+    expect(await said("--- begin data a ---\n{}\nno JSON\n--- end data a ---")).toBeUndefined()
+    expect(await said("--- begin data a ---\n{}\n{}\n--- end data b ---")).toBeUndefined()
   })
 })

@@ -1,4 +1,4 @@
-import { defineModels, type ScriptedRequest, scripted } from "murmur"
+import { defineModels, scripted } from "murmur"
 
 const { OPENAI_API_KEY, OLLAMA_HOST } = process.env
 
@@ -28,7 +28,7 @@ const script = scripted({
         },
       ],
     },
-    { system: "Write a report", reply: (asked) => report(dataOf<Material>(asked)) },
+    { system: "Write a report", reply: ({ data }) => report(data as Material) },
     {
       system: 'You are the agent "reviewer"',
       reply: ({ lastUser }) =>
@@ -38,11 +38,6 @@ const script = scripted({
     },
   ],
 })
-
-/** Data stands between two marks: where it comes from, then what it is. */
-function dataOf<T>({ lastUser }: ScriptedRequest): T {
-  return JSON.parse(lastUser.split("\n")[2] ?? "{}") as T
-}
 
 function report({ findings, objections }: Material): string {
   const advice = objections.length > 0 ? " Recommendation: move them." : ""

@@ -4,9 +4,8 @@ const { OPENAI_API_KEY, OLLAMA_HOST } = process.env
 
 /** Without a key nothing is asked of anybody: a script answers, and puts the commits together as well as it can. */
 const script = scripted({
-  replies: ({ lastUser }) => {
-    const commits: string[] = JSON.parse(lastUser.split("\n")[2] ?? "[]")
-    const noticed = commits.flatMap((commit) => /^(?:feat|fix): (.+)/.exec(commit)?.[1] ?? [])
+  replies: ({ data }) => {
+    const noticed = (data as readonly string[]).flatMap((commit) => /^(?:feat|fix): (.+)/.exec(commit)?.[1] ?? [])
     return `New in this version: ${noticed.join("; ")}.`
   },
 })

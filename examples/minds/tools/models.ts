@@ -2,20 +2,20 @@ import { defineModels, type ScriptedRequest, scripted } from "murmur"
 
 const { OPENAI_API_KEY, OLLAMA_HOST } = process.env
 
+/** What the event is about. */
+type Article = { readonly article: string }
+
 /** Does what the instructions ask for: two calls at once, a third with what they brought, then the event. */
 const script = scripted({
   replies: [
     {
       turns: [
-        (asked) => {
-          const article = /"article":"([^"]+)"/.exec(asked.lastUser)?.[1] ?? ""
-          return {
-            toolCalls: [
-              { name: "readStock", arguments: { article } },
-              { name: "readSales", arguments: { article } },
-            ],
-          }
-        },
+        ({ data }) => ({
+          toolCalls: [
+            { name: "readStock", arguments: data as Article },
+            { name: "readSales", arguments: data as Article },
+          ],
+        }),
         (asked) => {
           const { supplier } = found(asked)
           if (supplier === undefined) return "There is no such article, so nothing is to be ordered."
@@ -36,12 +36,11 @@ function found({ messages }: ScriptedRequest): Record<string, unknown> {
 
 function order(asked: ScriptedRequest) {
   const { shelf, soldPerWeek, supplier, weeksToDeliver, pack } = found(asked) as Record<string, number>
-  const article = /"article":"([^"]+)"/.exec(asked.lastUser)?.[1]
   const weeks = Number(weeksToDeliver) + 4
   const missing = weeks * Number(soldPerWeek) - Number(shelf)
   const pieces = Math.ceil(missing / Number(pack)) * Number(pack)
   const because = `${weeks} weeks at ${soldPerWeek}, less ${shelf} on the shelf, in packs of ${pack}`
-  return { article, pieces, supplier, because }
+  return { ...(asked.data as Article), pieces, supplier, because }
 }
 
 export default defineModels({

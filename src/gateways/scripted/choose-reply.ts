@@ -27,12 +27,28 @@ export function toScriptedRequest(request: CompletionRequest | ObjectRequest, ca
   const last = messages.at(-1)
   const user = messages.findLastIndex(({ role }) => role === "user")
   const spoken = messages.slice(user + 1).filter(({ role }) => role === "assistant")
+  const lastUser = user < 0 ? "" : textOf(messages[user])
   return {
     ...request,
     calls,
-    lastUser: user < 0 ? "" : textOf(messages[user]),
+    lastUser,
+    get data() {
+      return dataIn(lastUser)
+    },
     lastTool: last?.role === "tool" ? { name: last.name, content: last.content } : undefined,
     turn: spoken.length,
+  }
+}
+
+/** Data as models are shown it: JSON between two lines with the same mark, below a line that says where it comes from. */
+const DATA = /^--- begin data (\S+) ---\n.*\n(.*)\n--- end data \1 ---$/m
+
+function dataIn(text: string): unknown {
+  const [, , json] = DATA.exec(text) ?? []
+  try {
+    return json === undefined ? undefined : JSON.parse(json)
+  } catch {
+    return undefined // what only looks like it
   }
 }
 

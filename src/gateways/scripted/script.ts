@@ -54,6 +54,8 @@ export const ScriptedReply = chosen<ScriptedReply>((value) => {
 export interface ScriptedRequest extends CompletionRequest {
   /** Of the last message that is a user's; empty without one. */
   readonly lastUser: string
+  /** What that message shows as data (an event, or what `delimited` has made), the first of it; else `undefined`. */
+  readonly data: unknown
   /** What the last message is, if it is a tool's result. */
   readonly lastTool: { readonly name: string; readonly content: string } | undefined
   /** How often the model has answered since that user's message: 0, then 1 when the results of its tools are there. */
