@@ -16,10 +16,10 @@ interface Delivery {
 const DELIVERIES: readonly Delivery[] = [
   { afterMs: 1_000, event: "workflow_job", nth: 0 }, // linters, failed at a step
   { afterMs: 4_000, event: "workflow_run", nth: 1 }, // passed
+  { afterMs: 4_000, event: "workflow_run", nth: 2, as: { conclusion: "timed_out", head_branch: "renovate/node" } },
   { afterMs: 4_000, event: "workflow_job", nth: 1 }, // the same linters on the same commit, passed
   { afterMs: 8_000, event: "workflow_run", nth: 0, as: { conclusion: "failure" } },
   { afterMs: 8_000, event: "workflow_run", nth: 0, as: { conclusion: "success", run_attempt: 2 } },
-  { afterMs: 8_000, event: "workflow_run", nth: 2, as: { conclusion: "timed_out", head_branch: "renovate/node" } },
 ]
 const PAUSE_MS = 20_000
 
