@@ -29,13 +29,13 @@ export async function converse<Tool>(talk: Talk<Tool>, conversation: Conversatio
   const { port, given, bill, calls } = talk
   const repetition = new Repetition(port.who)
   const tools = new Map(given.tools.map((tool) => [port.specOf(tool).name, tool]))
-  for (let turn = 1; ; turn++) {
+  for (;;) {
     const completion = await calls.complete(requestOf(talk, conversation), manner(talk))
     bill.add(completion)
     say(conversation, completion.message)
     const asked = completion.message.toolCalls ?? []
     if (asked.length === 0) return completion
-    if (turn >= given.turnsMax) throw tooManyTurns(port.who, given.turnsMax)
+    if (bill.turns >= given.turnsMax) throw tooManyTurns(port.who, given.turnsMax)
     repetition.check(asked)
     for (const result of await runTools(talk, tools, asked)) say(conversation, result)
   }
@@ -46,8 +46,11 @@ function say({ messages, added }: Conversation, message: Conversation["messages"
   added.push(message)
 }
 
-function requestOf<Tool>({ port, given, object }: Talk<Tool>, { messages }: Conversation): BrokerRequest {
-  const { models, options, tools, toolChoice, cacheMs } = given
+function requestOf<Tool>({ port, given, object }: Talk<Tool>, { messages, added }: Conversation): BrokerRequest {
+  const { models, options, tools, cacheMs } = given
+  // a model that must call a tool in each turn would never come to an end
+  const isCalled = given.toolChoice === "required" && added.some(({ role }) => role === "tool")
+  const toolChoice = isCalled ? "auto" : given.toolChoice
   return {
     models,
     messages: [...messages],

@@ -5,6 +5,13 @@ import { Message } from "../messages/message.js"
 import type { ObjectOptions, Prompt } from "./llm.js"
 import type { LlmPort } from "./port.js"
 
+/** What a model may call, as far as it can be told by looking at it. */
+const Tool = z.custom<object>((value) => {
+  const { name, description, input, run } = (value ?? {}) as Partial<Record<string, unknown>>
+  const isSchema = typeof (input as { safeParse?: unknown } | undefined)?.safeParse === "function"
+  return typeof name === "string" && typeof description === "string" && isSchema && typeof run === "function"
+}, "must be a tool, made by defineTool")
+
 const Models = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])
 const Asking = CompletionOptions.extend({
   model: Models.optional(),
@@ -13,7 +20,7 @@ const Asking = CompletionOptions.extend({
   cacheMs: z.int().min(0).optional(),
 })
 const Texting = Asking.extend({
-  tools: z.array(z.custom<object>((value) => typeof value === "object" && value !== null)).optional(),
+  tools: z.array(Tool).optional(),
   toolChoice: z.enum(["auto", "none", "required"]).optional(),
   turnsMax: z.int().min(1).max(1_000).optional(),
   toolConcurrency: z.int().min(1).max(1_000).optional(),
@@ -60,6 +67,7 @@ export function checkCall<Tool>(
     given,
   )
   const { name: _, repairs: __, ...asked } = rest as typeof rest & { name?: unknown; repairs?: unknown }
+  checkTools(port, (tools ?? []) as unknown as readonly Tool[], toolChoice)
   return {
     models: modelsOf(port, model),
     options: { ...port.defaults.options, ...asked },
@@ -70,6 +78,20 @@ export function checkCall<Tool>(
     toolChoice,
     turnsMax: turnsMax ?? 25,
     toolConcurrency: toolConcurrency ?? 8,
+  }
+}
+
+/** @throws TerminalError `LLM_OPTION` */
+function checkTools<Tool>(port: LlmPort<Tool>, tools: readonly Tool[], toolChoice: string | undefined): void {
+  const fail = (why: string): never => {
+    throw new TerminalError(`${port.who} cannot ask a model: ${why}`, { code: "LLM_OPTION" })
+  }
+  if (toolChoice === "required" && tools.length === 0) fail(`toolChoice is "required", and there are no tools`)
+  const names = new Set<string>()
+  for (const tool of tools) {
+    const { name } = port.specOf(tool)
+    if (names.has(name)) fail(`two of its tools have the name "${name}"`)
+    names.add(name)
   }
 }
 
@@ -96,6 +118,13 @@ export function modelsOf<Tool>(
     `${port.who} cannot ask a model: it names none. Give it a "model", such as "ollama/qwen3:8b" or "openai/gpt-5-mini"`,
     { code: "LLM_OPTION" },
   )
+}
+
+const Texts = z.array(z.string(), "texts must be a list of texts").min(1, "there must be at least one text")
+
+/** The texts that vectors are asked for. @throws TerminalError `LLM_OPTION` */
+export function textsOf<Tool>(port: Pick<LlmPort<Tool>, "who">, texts: unknown): string[] {
+  return check(port, Texts, texts)
 }
 
 const Messages = z.array(Message).min(1, "there must be at least one message")

@@ -1,6 +1,6 @@
 import type { z } from "zod"
 import { converse, type Talk } from "./converse.js"
-import { type CheckedCall, check, checkCall, Given, messagesOf, modelsOf } from "./given.js"
+import { type CheckedCall, check, checkCall, Given, messagesOf, modelsOf, textsOf } from "./given.js"
 import type {
   EmbedAnswer,
   Llm,
@@ -26,7 +26,7 @@ export function llmOf<Tool>(port: LlmPort<Tool>): Llm<Tool> {
       const { model, priority, deadlineMs, cacheMs, timeoutMs, dimensions } = check(port, Given.embed, options)
       const request = {
         models: modelsOf(port, model),
-        texts,
+        texts: textsOf(port, texts),
         options: { ...(timeoutMs !== undefined && { timeoutMs }) },
         ...(dimensions !== undefined && { dimensions }),
         ...(cacheMs !== undefined && { cacheMs }),
@@ -69,14 +69,14 @@ async function object<T, Tool>(
 
 function stream<Tool>(port: LlmPort<Tool>, prompt: Prompt, options: TextOptions<Tool>): TextStream {
   const pieces = new Pieces()
-  let turnHasText = false
+  let hasText = false
   const answer = text(port, prompt, options, (piece) => {
-    if (piece.type === "text") turnHasText = true
+    if (piece.type === "text") hasText = true
     pieces.push(piece)
   })
   answer.then(
     (whole) => {
-      if (!turnHasText && whole.text !== "") pieces.push({ type: "text", text: whole.text }) // it was given before
+      if (!hasText && whole.text !== "") pieces.push({ type: "text", text: whole.text }) // it was given before
       pieces.end()
     },
     (error) => pieces.end(error),

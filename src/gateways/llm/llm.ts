@@ -22,8 +22,9 @@ export interface AskModelOptions extends CompletionOptions {
 export interface TextOptions<Tool = never> extends AskModelOptions {
   /** What the model may call. It is asked again with the results until it answers without calling any. */
   readonly tools?: readonly Tool[]
+  /** `required`: at least one call before it answers. Default: as the model likes. */
   readonly toolChoice?: "auto" | "none" | "required"
-  /** How often the model is asked in all. Default 25. */
+  /** How often the model is asked in all, repairs of an object included. Default 25. */
   readonly turnsMax?: number
   /** How many of one turn's calls run side by side. Default 8. */
   readonly toolConcurrency?: number

@@ -1,5 +1,5 @@
 import { z } from "zod"
-import { TerminalError } from "../../errors.js"
+import { ensureError, TerminalError } from "../../errors.js"
 import type { JsonSchema } from "../completion.js"
 import { user } from "../messages/constructors.js"
 import { converse, type Talk } from "./converse.js"
@@ -59,15 +59,28 @@ export async function converseObject<T, Tool>(
     try {
       return want.parse(message.content)
     } catch (thrown) {
+      if (!isAboutAnswer(thrown)) throw notUsable(talk.port.who, thrown)
       problem = finishReason === "length" ? "It was cut off: there were not enough tokens (maxTokens)." : saying(thrown)
     }
-    if (repair >= repairs) throw doesNotFit(talk.port.who, message.content, problem, repair + 1)
+    if (repair >= repairs || talk.bill.turns >= talk.given.turnsMax)
+      throw doesNotFit(talk.port.who, message.content, problem, repair + 1)
     const told = user(
       `That answer cannot be used. ${problem}\nAnswer again, with nothing but JSON that fits this schema:\n${JSON.stringify(want.schema)}`,
     )
     conversation.messages.push(told)
     conversation.added.push(told)
   }
+}
+
+/** Whether an answer is wrong, and not the schema that it is held to. */
+function isAboutAnswer(thrown: unknown): boolean {
+  return thrown instanceof z.ZodError || thrown instanceof SyntaxError
+}
+
+function notUsable(who: string, cause: unknown): TerminalError {
+  const why = ensureError(cause).message
+  const message = `${who} cannot ask for an object: its schema throws (${why}). Transforms and refinements must be synchronous and may not throw`
+  return new TerminalError(message, { code: "LLM_OPTION", cause })
 }
 
 function saying(thrown: unknown): string {

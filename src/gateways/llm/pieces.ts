@@ -1,19 +1,27 @@
 import type { TextPiece } from "./llm.js"
 
-/** The pieces of an answer between who hears them and who reads them. They are kept until they are read. */
+/**
+ * The pieces of an answer between who hears them and who reads them. They are kept until they are read, so no more than an
+ * answer is kept; of several readers each is given what no other was.
+ */
 export class Pieces implements AsyncIterable<TextPiece> {
   readonly #waiting: TextPiece[] = []
   #end: { readonly error?: unknown } | undefined
-  #wake: (() => void) | undefined
+  /** Who waits for the next piece. */
+  readonly #readers: (() => void)[] = []
 
   push(piece: TextPiece): void {
     this.#waiting.push(piece)
-    this.#wake?.()
+    this.#wake()
   }
 
   end(error?: unknown): void {
     this.#end = error === undefined ? {} : { error }
-    this.#wake?.()
+    this.#wake()
+  }
+
+  #wake(): void {
+    for (const read of this.#readers.splice(0)) read()
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TextPiece> {
@@ -23,10 +31,7 @@ export class Pieces implements AsyncIterable<TextPiece> {
       else if (this.#end !== undefined) {
         if ("error" in this.#end) throw this.#end.error
         return
-      } else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
+      } else await new Promise<void>((resolve) => this.#readers.push(resolve))
     }
   }
 }
