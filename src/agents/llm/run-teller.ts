@@ -7,10 +7,9 @@ import type { ToolCall } from "../../gateways/messages/message.js"
 import type { Span } from "../../telemetry/ports.js"
 import { GuardTripped } from "../guards/guard-tripped.js"
 import type { Outcome, Run, StepPorts } from "../step-ports.js"
+import { AnswerTeller } from "./answer-teller.js"
 import { redactAll } from "./redact-all.js"
 import { RunEvents } from "./run-events.js"
-import { TextBatch } from "./text-batch.js"
-import { WholeWords } from "./whole-words.js"
 
 /** A run that is told about. */
 export interface Told {
@@ -25,15 +24,10 @@ export interface Told {
 export class RunTeller {
   readonly #bill = new Bill()
   readonly #span: Span | undefined
-  readonly #content: TextBatch
-  readonly #reasoning: TextBatch
-  #reasons = false
-  /** Whether the answer that comes now was told piece by piece. */
-  #streamed = false
+  #over = false
 
   constructor(private readonly told: Told) {
     const { agent, run, ports, goesOn } = told
-    const { clock } = ports
     this.#span = ports.telemetry.tracing.enabled
       ? ports.telemetry.tracing.start(`invoke_agent ${agent}`, {
           kind: "internal",
@@ -41,8 +35,6 @@ export class RunTeller {
           attributes: { "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": agent },
         })
       : undefined
-    this.#content = new TextBatch(clock, (text) => this.#tell(RunEvents.content({ ...this.#of, text })))
-    this.#reasoning = new TextBatch(clock, (text) => this.#tell(RunEvents.reasoningStep({ ...this.#of, text })))
     this.#tell(goesOn ? RunEvents.continued(this.#of) : RunEvents.started(this.#of))
   }
 
@@ -51,62 +43,39 @@ export class RunTeller {
     return this.#span?.context ?? this.told.run.span?.context ?? this.told.run.input.event.trace
   }
 
-  /** Who hears the pieces of an answer: whoever asked, and the mesh. `undefined` where nobody has to. */
-  listen(onPart: ((part: StreamPart) => void) | undefined): ((part: StreamPart) => void) | undefined {
-    this.#streamed = onPart !== undefined
-    if (onPart === undefined) return undefined
-    const { redact } = this.told.ports
-    const words = { text: new WholeWords(redact), reasoning: new WholeWords(redact) }
-    const pass = (type: "text" | "reasoning", text: string): void => {
-      if (text === "") return
-      onPart({ type, text })
-      if (type === "text") this.#says(text)
-      else this.#thinks(text)
-    }
-    return (part) => {
-      if (part.type !== "reasoning") pass("reasoning", words.reasoning.rest())
-      if (part.type !== "text") pass("text", words.text.rest())
-      if (part.type === "text" || part.type === "reasoning") pass(part.type, words[part.type].add(part.text))
-      else onPart(redactAll(part, redact))
-    }
+  /** A model is asked. @param onPart of whoever asks, for an answer that comes piece by piece */
+  asking(onPart: ((part: StreamPart) => void) | undefined): AnswerTeller {
+    const { clock, redact } = this.told.ports
+    return new AnswerTeller(
+      {
+        clock,
+        redact,
+        tellContent: this.#tellContent,
+        onContent: (text) => this.#tell(RunEvents.content({ ...this.#of, text })),
+        onReasoning: (what) => this.#tell(this.#reasoning(what)),
+      },
+      onPart,
+    )
   }
 
-  /** A model has answered, secrets are taken out; not told of what the step was given before. */
+  #reasoning(what: "started" | "completed" | { readonly step: string }): EventDraft {
+    if (what === "started") return RunEvents.reasoningStarted(this.#of)
+    if (what === "completed") return RunEvents.reasoningCompleted(this.#of)
+    return RunEvents.reasoningStep({ ...this.#of, text: what.step })
+  }
+
+  /** A model has answered; not told of what the step was given before. */
   answered(answer: BrokerCompletion): void {
     this.#bill.add(answer)
-    const { content, reasoning } = answer.message
-    if (!this.#streamed && reasoning !== undefined && reasoning !== "") this.#thinks(reasoning)
-    this.#thoughtThrough()
-    if (!this.#streamed && content !== "") this.#says(content)
-    this.#content.flush()
-    this.#streamed = false
-  }
-
-  #thinks(text: string): void {
-    if (!this.#reasons) this.#tell(RunEvents.reasoningStarted(this.#of))
-    this.#reasons = true
-    if (this.told.ports.minds?.tellContent === true) this.#reasoning.add(text)
-  }
-
-  #thoughtThrough(): void {
-    if (!this.#reasons) return
-    this.#reasoning.flush()
-    this.#reasons = false
-    this.#tell(RunEvents.reasoningCompleted(this.#of))
-  }
-
-  #says(text: string): void {
-    this.#thoughtThrough()
-    if (this.told.ports.minds?.tellContent === true) this.#content.add(text)
   }
 
   toolStarted({ id, name, arguments: input }: ToolCall): void {
-    const shown = this.told.ports.minds?.tellContent === true ? redactAll(input, this.told.ports.redact) : null
+    const shown = this.#tellContent ? shortened(redactAll(input, this.told.ports.redact)) : null
     this.#tell(RunEvents.toolCallStarted({ ...this.#of, call: id, tool: name, input: shown }))
   }
 
   toolEnded({ id, name }: ToolCall, { content, isError }: ToolOutcome): void {
-    const shown = this.told.ports.minds?.tellContent === true ? content.slice(0, SHOWN_MAX) : ""
+    const shown = this.#tellContent ? content.slice(0, SHOWN_MAX) : ""
     const of = { ...this.#of, call: id, tool: name }
     this.#tell(
       isError
@@ -126,11 +95,10 @@ export class RunTeller {
     this.#tell(ok === undefined ? RunEvents.handoffStarted(of) : RunEvents.handoffCompleted({ ...of, ok }))
   }
 
-  /** The attempt is over. */
+  /** The attempt is over. What goes on in it all the same is told no more. */
   ended(outcome: Outcome): void {
-    this.#content.flush()
-    this.#thoughtThrough()
     this.#tell(this.#last(outcome))
+    this.#over = true
     const { usage } = this.#bill.total
     this.#span?.set({
       "gen_ai.usage.input_tokens": usage.inputTokens,
@@ -158,7 +126,12 @@ export class RunTeller {
     return { run: run.input.event.id, agent, attempt: run.attempt }
   }
 
+  get #tellContent(): boolean {
+    return this.told.ports.minds?.tellContent === true
+  }
+
   #tell(draft: EventDraft): void {
+    if (this.#over) return
     const { agent, run, ports } = this.told
     const cause = run.input.event
     const keyed = cause.key === undefined ? draft : { ...draft, key: cause.key }
@@ -167,3 +140,9 @@ export class RunTeller {
 }
 
 const SHOWN_MAX = 2_000
+
+/** What a tool is called with; of much the beginning, as text. */
+function shortened(input: unknown): unknown {
+  const text = JSON.stringify(input) ?? ""
+  return text.length > SHOWN_MAX ? text.slice(0, SHOWN_MAX) : input
+}

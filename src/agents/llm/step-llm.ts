@@ -90,13 +90,19 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
     // not the model: it may be another one when the step goes on, and what it has answered stands
     const asked = [messages, tools?.map(({ name }) => name) ?? null, toolChoice ?? null, object ?? null]
     return this.#ask("llm", asked, async (broker, call, teller) => {
-      const onPart = teller.listen(manner.onPart)
       const { core, ctx } = this.step
       const shown = shownRequest(request, core.definition, core.ports.minds, ctx.previousAttempt)
-      const how = { ...call, ...urgency(manner), ...(onPart && { onPart }) }
-      const answer = redactAll(await broker.complete(shown, how), core.ports.redact)
-      teller.answered(answer)
-      return answer
+      const telling = teller.asking(manner.onPart)
+      const { onPart } = telling
+      try {
+        const how = { ...call, ...urgency(manner), ...(onPart && { onPart }) }
+        const answer = redactAll(await broker.complete(shown, how), core.ports.redact)
+        teller.answered(answer)
+        telling.answered(answer.message)
+        return answer
+      } finally {
+        telling.end()
+      }
     })
   }
 
