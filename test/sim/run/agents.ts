@@ -18,6 +18,8 @@ export interface Added {
   readonly answers: readonly number[]
   /** What a person said, if one was asked. */
   readonly said: string | null
+  /** What it has thought: what was said in each conversation, turn by turn. */
+  readonly thoughts: readonly (readonly string[])[]
 }
 
 const Data = z.object({ known: z.array(z.number()) })

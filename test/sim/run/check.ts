@@ -6,7 +6,9 @@ import { Link } from "../model/link.js"
 import { SimLog } from "../model/log.js"
 import { Process } from "../world/process.js"
 import type { Added, Tally } from "./agents.js"
+import { checkThoughts } from "./check-thoughts.js"
 import type { SimMesh } from "./mesh.js"
+import { mindOf } from "./mind-plan.js"
 import { planOf } from "./plan.js"
 import { commitsIn, type Leftovers, readBack } from "./read-back.js"
 import type { Scenario } from "./scenario.js"
@@ -19,6 +21,7 @@ export async function checkRun(mesh: SimMesh, scenario: Scenario): Promise<strin
     const found =
       agent.state === undefined ? checkStateless(mesh, left) : [...checkFates(left), ...checkLogs(mesh, left)]
     if (agent.state !== undefined) found.push(...(await checkFolds(mesh, left)))
+    found.push(...checkRepeats(left))
     if (isCalm(scenario)) found.push(...checkDeaths(mesh, left))
     violations.push(...found.map((text) => `agent ${agent.name}: ${text}`))
   }
@@ -116,7 +119,8 @@ function checkCommit(mesh: SimMesh, agent: string, { cause, entries, outputs }: 
   const plan = planOf(seed, agent, cause.id, plans)
   const step = journalSubject(mesh.names.mesh, agent, cause.id)
   const [entry] = entries
-  const { id, answers, said } = (entry?.data ?? { id: "", answers: [], said: null }) as Added
+  const none: Added = { id: "", answers: [], said: null, thoughts: [] }
+  const { id, answers, said, thoughts } = (entry?.data ?? none) as Added
   const right = answers.every((number, at) => {
     const invoice = mesh.bill.invoice(number)
     return invoice?.step === step && invoice.call === `call ${at}`
@@ -128,6 +132,8 @@ function checkCommit(mesh: SimMesh, agent: string, { cause, entries, outputs }: 
     outputs.map(({ key }) => key),
     plan.emits,
   )
+  const thought = checkThoughts(mesh, agent, cause.id, thoughts)
+  if (thought !== undefined) return [`a commit holds what its step thought: that of ${cause.id} does not: ${thought}`]
   return right && whole && emitted ? [] : [`a commit holds what its step did: that of ${cause.id} does not`]
 }
 
@@ -163,12 +169,20 @@ function fold(records: readonly SessionRecord[]): Tally | undefined {
   return tally
 }
 
+/** These agents are deterministic: a step that runs again is given and asks for the same. */
+function checkRepeats({ dead }: Leftovers): string[] {
+  const others = [...dead].filter(([, why]) => why.includes("did not repeat its step"))
+  return others.map(([id, why]) => `a step that runs again is the same: that of ${id} was not (${why})`)
+}
+
 /** Where nothing went wrong nothing is given up but what fails by itself. */
 function checkDeaths(mesh: SimMesh, { agent, dead }: Leftovers): string[] {
   const { seed, plans } = mesh.options
   return [...dead].flatMap(([id, why]) => {
     const { fails, calls } = planOf(seed, agent.name, id, plans)
-    const deserved = fails !== "never" || calls.some((ms) => ms > agent.stepTimeoutMs)
+    const { flaky, failsBesideMs } = mindOf(seed, agent.name, id, plans)
+    const doubtful = plans.fails && (flaky || failsBesideMs !== undefined || plans.thinks)
+    const deserved = fails !== "never" || doubtful || calls.some((ms) => ms > agent.stepTimeoutMs)
     return deserved ? [] : [`only what fails is given up: ${id} was (${why})`]
   })
 }

@@ -9,7 +9,7 @@ import type { SimSharedConsumer } from "../model/shared-consumer.js"
 import type { SimStream } from "../model/stream.js"
 import { storedSubject } from "../model/subject.js"
 import type { World } from "../world/world.js"
-import { Bill } from "./bill.js"
+import { Bill, type BillOptions } from "./bill.js"
 import { SimNode } from "./node.js"
 import { Operator } from "./operator.js"
 import type { PlanOptions } from "./plan.js"
@@ -22,8 +22,7 @@ export interface SimMeshOptions {
   readonly plans: PlanOptions
   readonly links: LinkOptions
   readonly dedupWindowMs: number
-  /** See {@link Bill}. */
-  readonly strictBill: boolean
+  readonly bill: BillOptions
   /** Breaks the runtime on purpose, to see that it is found. */
   readonly tamper?: ((ports: Ports, mesh: SimMesh) => Ports) | undefined
 }
@@ -61,7 +60,7 @@ export class SimMesh {
     }
     this.timers = new SimTimers(world, () => this.nodes)
     this.operator = new Operator(this)
-    this.bill = new Bill(this.streams.steps, options.strictBill)
+    this.bill = new Bill(this.streams.steps, options.bill)
   }
 
   /** One of the consumers of the agents: made when it is asked for, as a deployment would have made it. */

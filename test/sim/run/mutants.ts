@@ -33,6 +33,18 @@ function unfenced(log: RecordLog): RecordLog {
   })
 }
 
+/** Reads journals without the answers of some calls. */
+function forgetting(log: RecordLog, isForgotten: (call: string) => boolean): RecordLog {
+  return patched(unfenced(log), {
+    async *read(subject, range) {
+      for await (const record of log.read(subject, range)) {
+        const { kind, call = "" } = JSON.parse(Buffer.from(record.data).toString()) as { kind: string; call?: string }
+        if (kind !== "answer" || !isForgotten(call)) yield record
+      }
+    },
+  })
+}
+
 async function* nothing(): AsyncIterable<LogRecord> {}
 
 /** A session's record as if nobody remembered what caused it. */
@@ -86,6 +98,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       return withLogs(ports, { steps: patched(unfenced(steps), { read: nothing }) })
     },
     found: /completed calls are not repeated/,
+  },
+  "what a model has answered is not read in the journal": {
+    tamper: (ports) => withLogs(ports, { steps: forgetting(ports.logs.steps, (call) => call === "llm") }),
+    found: /completed calls are not repeated: .* made "turn /,
+  },
+  "what a model was told of an error is not read in the journal": {
+    tamper: (ports) => withLogs(ports, { steps: forgetting(ports.logs.steps, (call) => call.startsWith("told of ")) }),
+    found: /has an answer, and failed|a step that runs again is the same/,
   },
   "events are acked before their step": {
     tamper: (ports) => ({

@@ -19,6 +19,7 @@ import { TABLES } from "./agents.js"
 import { SimEvents } from "./events.js"
 import { handlerOf } from "./handler.js"
 import type { SimMesh } from "./mesh.js"
+import { simMinds } from "./sim-model.js"
 import type { WakeTaker } from "./timers.js"
 import { WatchedLog } from "./watched-log.js"
 
@@ -118,6 +119,7 @@ export class SimNode implements WakeTaker {
         steps: new WatchedLog(new SimLog(link, streams.steps), process, mesh.bill),
       },
       suspension: this.#suspension(),
+      minds: simMinds(mesh, process),
       alone: new Alone(),
       openLane: (durable, handler, { batchMax, room }) => {
         const consumer = mesh.consumer(durable)

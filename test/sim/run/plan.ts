@@ -24,6 +24,8 @@ export interface PlanOptions {
   readonly waits: boolean
   readonly fails: boolean
   readonly slowCalls: boolean
+  /** Whether they ask models. */
+  readonly thinks: boolean
 }
 
 /** The entity that an event is about, if it is about one. */

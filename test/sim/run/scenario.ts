@@ -71,7 +71,10 @@ export function scenarioOf(seed: string): Scenario {
     shapes: Array.from({ length: random.int(1, 3) }, () => shapeOf(random)),
     inputs: inputsOf(random, spanMs),
     faults,
-    plans: { waits: random.chance(0.4), fails: random.chance(0.5), slowCalls: random.chance(0.3) },
+    plans: {
+      ...{ waits: random.chance(0.4), fails: random.chance(0.5), slowCalls: random.chance(0.3) },
+      thinks: random.fork("minds").chance(0.5),
+    },
     links: {
       answerLoss: random.pick([0, 0, 0.05]),
       slow: random.pick([0, 0, 0.05]),

@@ -2,6 +2,7 @@ import { Link } from "../model/link.js"
 import { Process } from "../world/process.js"
 import { World } from "../world/world.js"
 import { agentsOf, Given } from "./agents.js"
+import type { BillOptions } from "./bill.js"
 import { checkRun } from "./check.js"
 import { SimEvents } from "./events.js"
 import { Fleet } from "./faults.js"
@@ -41,9 +42,10 @@ export async function simulate(seed: string, options: SimulateOptions = {}): Pro
 
 async function run(world: World, seed: string, { tamper }: SimulateOptions): Promise<Outcome> {
   const scenario = scenarioOf(seed)
-  const { plans, links, dedupWindowMs, zombies } = scenario
+  const { plans, links, dedupWindowMs } = scenario
+  const bill = billOf(scenario)
   const agents = agentsOf(scenario.shapes)
-  const mesh = new SimMesh(world, agents, { seed, plans, links, dedupWindowMs, strictBill: !zombies, tamper })
+  const mesh = new SimMesh(world, agents, { seed, plans, links, dedupWindowMs, bill, tamper })
   const fleet = new Fleet(mesh, scenario.nodes)
   for (const fault of scenario.faults) fleet.schedule(fault)
   const given = publishAll(mesh, scenario.inputs)
@@ -64,6 +66,15 @@ async function run(world: World, seed: string, { tamper }: SimulateOptions): Pro
     ...{ seed, scenario, violations, trace: world.trace },
     counts: { turns: world.turns, events: events.lastSeq, commits: sessions.lastSeq, calls: mesh.bill.made },
   }
+}
+
+/** What can be asked of the nodes of a run. */
+function billOf({ zombies, shapes, inputs, links, retriesAtMs }: Scenario): BillOptions {
+  // any node takes an event, and one that is stored twice two of them may take at a time
+  const sideBySide = shapes.some(({ ordering }) => ordering === "none") && inputs.some(({ againAtMs }) => againAtMs)
+  const strict = !zombies && !sideBySide
+  // a letter may be sent back while what its step had begun still goes on
+  return { strict, calm: strict && links.answerLoss === 0 && links.slow === 0 && retriesAtMs.length === 0 }
 }
 
 /** Somebody outside publishes, and may do it twice. */
