@@ -1,7 +1,7 @@
 import type { EventDraft } from "../bus/event.js"
 import { MurmurError } from "../errors.js"
-import type { Llm } from "../gateways/llm/llm.js"
 import type { Log } from "../telemetry/ports.js"
+import { CallingContext } from "./calling-context.js"
 import type { StepContext } from "./context.js"
 import { drawsOf } from "./draws.js"
 import type { PreviousAttempt } from "./journal/attempts.js"
@@ -9,8 +9,7 @@ import { ownState } from "./minds/history/compose.js"
 import { plain } from "./plain.js"
 import type { Positions } from "./positions.js"
 import { evolve } from "./sessions/session.js"
-import { type ModelTool, StepCalls, type StepCore } from "./step-calls.js"
-import type { ToolFunctions } from "./tools/tool.js"
+import { StepCalls, type StepCore } from "./step-calls.js"
 
 /** A context of its own for what runs beside something else in the same step. */
 export interface BranchContext extends StepContext {
@@ -37,19 +36,20 @@ export interface BranchOrigin {
  * and records is held back until it ends. So branches may run side by side, and the step is the same on each attempt
  * whichever of them is faster.
  */
-export class Branch implements BranchContext {
+export class Branch extends CallingContext implements BranchContext {
   readonly agent: string
   readonly key: string | undefined
   readonly attempt: number
   readonly previousAttempt: PreviousAttempt | undefined
   readonly log: Log
   readonly random: () => number
-  readonly #calls: StepCalls
+  protected readonly calls: StepCalls
   readonly #emitted: EventDraft[] = []
   readonly #recorded: { readonly name: string; readonly data: unknown }[] = []
   #state: { readonly value: unknown } | undefined
 
   constructor(private readonly origin: BranchOrigin) {
+    super()
     const { core, parent, at, event } = origin
     this.agent = parent.agent
     this.key = parent.key
@@ -57,7 +57,7 @@ export class Branch implements BranchContext {
     this.previousAttempt = parent.previousAttempt
     this.log = parent.log
     this.random = drawsOf(parent.agent, event, at.path)
-    this.#calls = new StepCalls(core, this, at)
+    this.calls = new StepCalls(core, this, at)
   }
 
   get signal(): AbortSignal {
@@ -92,51 +92,11 @@ export class Branch implements BranchContext {
     this.#recorded.push(entry)
   }
 
-  get run(): StepContext["run"] {
-    return this.#calls.run
-  }
-
-  get outcome(): StepContext["outcome"] {
-    return this.#calls.outcome
-  }
-
-  get sleep(): StepContext["sleep"] {
-    return this.#calls.sleep
-  }
-
-  get ask(): StepContext["ask"] {
-    return this.#calls.ask
-  }
-
-  get delegate(): StepContext["delegate"] {
-    return this.#calls.delegate as StepContext["delegate"]
-  }
-
-  get gather(): StepContext["gather"] {
-    return this.#calls.gather as StepContext["gather"]
-  }
-
-  get handoff(): StepContext["handoff"] {
-    return this.#calls.handoff as StepContext["handoff"]
-  }
-
-  get reply(): StepContext["reply"] {
-    return this.#calls.reply
-  }
-
-  get tools(): ToolFunctions {
-    return this.#calls.tools
-  }
-
-  get llm(): Llm<ModelTool> {
-    return this.#calls.llm
-  }
-
   readonly now = (): Date => this.origin.parent.now()
 
   readonly branch = (): BranchContext => {
     const { core, event } = this.origin
-    return new Branch({ core, event, parent: this, at: this.#calls.at.branch() })
+    return new Branch({ core, event, parent: this, at: this.calls.at.branch() })
   }
 
   readonly end = (): void => {

@@ -1,9 +1,9 @@
 import type { SealedEvent } from "../bus/encode.js"
 import type { EventDraft } from "../bus/event.js"
 import { RetryableError } from "../errors.js"
-import type { Llm } from "../gateways/llm/llm.js"
 import type { Log } from "../telemetry/ports.js"
 import { Branch } from "./branch-context.js"
+import { CallingContext } from "./calling-context.js"
 import type { Clock } from "./clock.js"
 import type { StepContext } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
@@ -13,10 +13,9 @@ import type { PreviousAttempt } from "./journal/attempts.js"
 import { ownState } from "./minds/history/compose.js"
 import { type DeployedMind, deployedMind, type MindfulContext } from "./minds/mindful-context.js"
 import type { Session } from "./sessions/session.js"
-import { type ModelTool, StepCalls } from "./step-calls.js"
+import { StepCalls } from "./step-calls.js"
 import { AttemptCore } from "./step-core.js"
 import type { Run, StepPorts } from "./step-ports.js"
-import type { ToolFunctions } from "./tools/tool.js"
 import type { ToolCalls } from "./tools/tool-calls.js"
 
 /** How an output is sealed. */
@@ -50,7 +49,7 @@ export type StepEnd = "returned" | "suspended"
  * What a handler calls are functions of their own, so that it may take them out of its context; each is made when it is
  * asked for, since most steps use one or two.
  */
-export class Step implements MindfulContext {
+export class Step extends CallingContext implements MindfulContext {
   readonly outputs: SealedEvent[] = []
   #open = true
   #timed = true
@@ -66,7 +65,9 @@ export class Step implements MindfulContext {
     private readonly parts: StepParts,
     private readonly of: Run,
     private readonly session: Session | undefined,
-  ) {}
+  ) {
+    super()
+  }
 
   get agent(): string {
     return this.parts.agent.name
@@ -124,46 +125,6 @@ export class Step implements MindfulContext {
       this.mustBeOpen("recorded", name)
       this.#core.effects.record(name, data)
     }
-  }
-
-  get run(): StepContext["run"] {
-    return this.#calls.run
-  }
-
-  get outcome(): StepContext["outcome"] {
-    return this.#calls.outcome
-  }
-
-  get sleep(): StepContext["sleep"] {
-    return this.#calls.sleep
-  }
-
-  get ask(): StepContext["ask"] {
-    return this.#calls.ask
-  }
-
-  get delegate(): StepContext["delegate"] {
-    return this.#calls.delegate as StepContext["delegate"]
-  }
-
-  get gather(): StepContext["gather"] {
-    return this.#calls.gather as StepContext["gather"]
-  }
-
-  get handoff(): StepContext["handoff"] {
-    return this.#calls.handoff as StepContext["handoff"]
-  }
-
-  get reply(): StepContext["reply"] {
-    return this.#calls.reply
-  }
-
-  get tools(): ToolFunctions {
-    return this.#calls.tools
-  }
-
-  get llm(): Llm<ModelTool> {
-    return this.#calls.llm
   }
 
   get branch(): StepContext["branch"] {
@@ -230,7 +191,7 @@ export class Step implements MindfulContext {
     return this.#madeCore
   }
 
-  get #calls(): StepCalls {
+  protected get calls(): StepCalls {
     this.#madeCalls ??= new StepCalls(this.#core, this, this.#core.effects.positions)
     return this.#madeCalls
   }

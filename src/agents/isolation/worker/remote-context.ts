@@ -1,9 +1,8 @@
 import type { EventDraft, MurmurEvent } from "../../../bus/event.js"
 import { MurmurError } from "../../../errors.js"
-import type { Llm } from "../../../gateways/llm/llm.js"
 import type { Log } from "../../../telemetry/ports.js"
 import { Branch, type BranchContext } from "../../branch-context.js"
-import type { StepContext } from "../../context.js"
+import { CallingContext } from "../../calling-context.js"
 import type { AgentDefinition } from "../../define-agent.js"
 import { drawsOf } from "../../draws.js"
 import type { PreviousAttempt } from "../../journal/attempts.js"
@@ -12,8 +11,7 @@ import type { DeployedMind, MindfulContext } from "../../minds/mindful-context.j
 import { plain } from "../../plain.js"
 import { Positions } from "../../positions.js"
 import { evolve } from "../../sessions/session.js"
-import { type ModelTool, StepCalls } from "../../step-calls.js"
-import type { ToolFunctions } from "../../tools/tool.js"
+import { StepCalls } from "../../step-calls.js"
 import type { Harvest, RecordedEntry, StepFacts } from "../wire.js"
 import type { RemoteCalls } from "./remote-calls.js"
 import { RemoteCore } from "./remote-core.js"
@@ -33,7 +31,7 @@ export interface RemoteParts {
  * and records is checked here, so that it learns of a mistake where it made it, and goes to the node in one piece when
  * the handler has returned: a handler that emits without end fills its own memory and not the node's.
  */
-export class RemoteContext implements MindfulContext {
+export class RemoteContext extends CallingContext implements MindfulContext {
   readonly agent: string
   readonly key: string | undefined
   readonly attempt: number
@@ -42,7 +40,7 @@ export class RemoteContext implements MindfulContext {
   readonly log: Log
   readonly random: () => number
   readonly #core: RemoteCore
-  readonly #calls: StepCalls
+  protected readonly calls: StepCalls
   readonly #positions = Positions.ofStep()
   readonly #drafts: EventDraft[] = []
   readonly #entries: RecordedEntry[] = []
@@ -50,6 +48,7 @@ export class RemoteContext implements MindfulContext {
   #open = true
 
   constructor(private readonly parts: RemoteParts) {
+    super()
     const { agent, event, facts } = parts
     this.agent = agent.name
     this.key = facts.key
@@ -59,7 +58,7 @@ export class RemoteContext implements MindfulContext {
     this.log = parts.log
     this.random = drawsOf(agent.name, event)
     this.#core = new RemoteCore({ ...parts, ctx: this, isOpen: () => this.#open })
-    this.#calls = new StepCalls(this.#core, this, this.#positions)
+    this.calls = new StepCalls(this.#core, this, this.#positions)
     this.#whole = facts.state
   }
 
@@ -93,46 +92,6 @@ export class RemoteContext implements MindfulContext {
     const entry = { name, data: plain(data, `the data of entry "${name}"`) }
     this.#whole = evolve(state, this.#whole, entry, `agent "${this.agent}"`)
     this.#entries.push(entry)
-  }
-
-  get run(): StepContext["run"] {
-    return this.#calls.run
-  }
-
-  get outcome(): StepContext["outcome"] {
-    return this.#calls.outcome
-  }
-
-  get sleep(): StepContext["sleep"] {
-    return this.#calls.sleep
-  }
-
-  get ask(): StepContext["ask"] {
-    return this.#calls.ask
-  }
-
-  get delegate(): StepContext["delegate"] {
-    return this.#calls.delegate as StepContext["delegate"]
-  }
-
-  get gather(): StepContext["gather"] {
-    return this.#calls.gather as StepContext["gather"]
-  }
-
-  get handoff(): StepContext["handoff"] {
-    return this.#calls.handoff
-  }
-
-  get reply(): StepContext["reply"] {
-    return this.#calls.reply
-  }
-
-  get tools(): ToolFunctions {
-    return this.#calls.tools
-  }
-
-  get llm(): Llm<ModelTool> {
-    return this.#calls.llm
   }
 
   readonly branch = (): BranchContext => {
