@@ -18,6 +18,7 @@ const KILLS = 6
 /** So many steps run at a time, and each asks once at a time. */
 const SIDE_BY_SIDE = 16
 const TURNS = 3
+const CANARY = "canary-5d1f0c9a7be24"
 
 let nats: TestServer
 let bus: Bus
@@ -42,7 +43,7 @@ afterEach(async () => {
 })
 
 async function startNode(): Promise<NodeProcess> {
-  const env = { LAB_URL: `${models.url}/v1` }
+  const env = { LAB_URL: `${models.url}/v1`, LAB_API_KEY: CANARY }
   const node = await startNodeProcess([FIXTURE, "--nats", nats.url, "--no-http"], { env })
   nodes.push(node)
   return node
@@ -123,4 +124,23 @@ test("an agent in a worker thinks as one in the node does", async () => {
   const results = worked.map(({ data }) => data as { n: number; text: string })
   expect(results.toSorted((a, b) => a.n - b.n)).toEqual(Array.from({ length: 4 }, (_, n) => ({ n, text: resultOf(n) })))
   expect(models.calls.length).toBe(4 * TURNS)
+})
+
+test("a worker that is killed while models are asked: their answers are waited for, and its end is no word to a model", async () => {
+  models.reply(({ messages }) => {
+    const [asked] = messages
+    if (asked?.text === "slow") return { delayMs: 1_500, text: "slowly" }
+    const told = messages.filter(({ role }) => role === "tool").map(({ text }) => text)
+    if (told.length > 0) return { text: told[0] ?? "" }
+    return { toolCalls: ["trap", "reveal"].map((name) => ({ id: name, name, arguments: {} })) }
+  })
+  await startNode()
+  await bus.publish({ type: "lab.shaky", key: "k", data: { n: 1 } }, { producer: "cli" })
+  const [worked] = await take(bus, Worked.type, 1, 30_000)
+  expect(worked?.data).toEqual({ n: 1, text: "slowly alive" })
+  expect(models.seen.map(({ messages }) => messages[0]?.text).toSorted()).toEqual(["look", "look", "slow"])
+  const shown = models.seen.at(-1)?.messages.find(({ role, text }) => role === "tool" && text !== "alive")?.text ?? ""
+  expect(shown).toMatch(/^\S+ x+/)
+  expect(shown).toContain("bytes cut here; the whole is artifact")
+  expect(JSON.stringify(models.seen)).not.toContain(CANARY)
 })
