@@ -40,6 +40,7 @@ export const GROUPS: readonly { readonly name: string; readonly summary: string;
   { name: "dead", summary: "dead letters", standard: "ls" },
   { name: "ask", summary: "questions that wait for a person", standard: "ls" },
   { name: "guard", summary: "causal trees that a guard has stopped", standard: "ls" },
+  { name: "models", summary: "models that agents think with", standard: "ls" },
   { name: "new", summary: "write a new file from a template" },
 ]
 
@@ -267,6 +268,33 @@ export const COMMANDS: readonly CommandSpec[] = [
       "murmur guard limits --usd none",
     ],
     load: async () => (await import("./guard-limits.js")).guardLimits,
+  },
+  {
+    name: "models ls",
+    args: "[paths...]",
+    summary: "list the models that these files and this environment give, and whether they answer",
+    options: [{ flags: "--all", description: "also what their providers offer" }],
+    examples: ["murmur models", "murmur models ls agents models.ts --all"],
+    load: async () => (await import("./models-ls.js")).modelsLs,
+  },
+  {
+    name: "models pull",
+    args: "<model> [paths...]",
+    summary: "fetch a model to the machine of its provider",
+    examples: ["murmur models pull ollama/qwen3:8b"],
+    load: async () => (await import("./models-pull.js")).modelsPull,
+  },
+  {
+    name: "models ask",
+    args: "<model> <prompt> [paths...]",
+    summary: "ask a model one question; shows whether a key works, and what it costs",
+    examples: [
+      `murmur models ask ollama/qwen3:8b "Why is the sky blue?"`,
+      `murmur models ask quick "Hello" models.ts --json`,
+      "",
+      "The model is provider/model, or an alias of these files. No mesh is needed, and none of its budgets is charged.",
+    ],
+    load: async () => (await import("./models-ask.js")).modelsAsk,
   },
   {
     name: "pause",

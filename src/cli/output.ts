@@ -49,6 +49,11 @@ export class Output {
     })
   }
 
+  /** Prints a piece of text as it is: for what comes in pieces. */
+  write(text: string): void {
+    if (!this.#closed) this.stream.write(text)
+  }
+
   /** Prints one JSON value: indented for a terminal, else on one line. */
   json(value: unknown): Promise<void> {
     return this.line(JSON.stringify(value, null, this.terminal ? 2 : 0))

@@ -83,8 +83,9 @@ function findCommand(argv: readonly string[]): Found {
   const second = without[nextAt]
   const named = COMMANDS.find(({ name }) => name === `${first} ${second}`)
   const rest = named === undefined ? without : without.filter((_, index) => index !== nextAt)
-  if (named !== undefined || second === undefined) {
-    const standard = COMMANDS.find(({ name }) => name === `${first} ${group.standard}`)
+  const standard = COMMANDS.find(({ name }) => name === `${first} ${group.standard}`)
+  // what is no command of the group may be an argument of its standard one
+  if (named !== undefined || second === undefined || standard?.args !== undefined) {
     return { command: named ?? standard, group: first, rest }
   }
   return { command: byName(`${first} ${second}`), group: first, rest }
