@@ -241,10 +241,11 @@ export class Journal {
   /** Answers a call with an error, for good: it is thrown each time that the step runs. */
   async refuse({ position, call, input }: Call, error: TerminalError): Promise<never> {
     const { redact = (text) => text } = this.ports
-    const { code, message } = error
+    const { code } = error
+    const message = redact(error.message)
     const facts = { position, call, hash: callHash(call, input), attempt: this.attempt, at: this.#now() }
-    await this.#write({ kind: "answer", ...facts, answer: null, error: { code, message: redact(message) } })
-    throw error
+    await this.#write({ kind: "answer", ...facts, answer: null, error: { code, message } })
+    throw message === error.message ? error : new TerminalError(message, { code }) // as on the next run
   }
 
   /** Notes that a call that had begun had no effect. */
