@@ -15,7 +15,7 @@ import type { Session } from "./sessions/session.js"
 import { type SealAs, Step, type StepParts } from "./step-context.js"
 import { journalOf } from "./step-notes.js"
 import type { Run, StepPorts } from "./step-ports.js"
-import { ToolCalls } from "./tools/tool-calls.js"
+import { ToolCalls, type ToolScope } from "./tools/tool-calls.js"
 
 /** Makes what an attempt consists of: its span, the handler's context, the outputs with their ids. */
 export class StepMaker implements StepParts {
@@ -77,13 +77,15 @@ export class StepMaker implements StepParts {
   tools({ input, span, attempt }: Run, step: Step, effects: Effects): ToolCalls {
     const { event, careful, storedAtMs } = input
     const { agent, log } = this
-    const trace = span === undefined ? event.trace : span.context
     const fromOutside = this.agent.history !== undefined && conversationOf(effects.state).outside === true
-    return new ToolCalls(
-      { agent: agent.name, event, careful, trace, signal: () => step.signal, fromOutside, attempt, storedAtMs, log },
-      effects,
-      this.ports,
-    )
+    const scope: ToolScope = {
+      ...{ agent: agent.name, event, careful, signal: () => step.signal, fromOutside, attempt, storedAtMs, log },
+      get trace() {
+        if (input.teller !== undefined) return input.teller.trace // once a model is asked, calls belong to its run
+        return span === undefined ? event.trace : span.context
+      },
+    }
+    return new ToolCalls(scope, effects, this.ports)
   }
 
   delegation(run: Run, step: Step, effects: Effects): Delegation {

@@ -1,6 +1,6 @@
 import type { EventDraft, TraceContext } from "../../bus/event.js"
 import { errorCode } from "../../errors.js"
-import type { BrokerCompletion } from "../../gateways/broker/broker.js"
+import type { BrokerCompletion, BrokerEmbeddings } from "../../gateways/broker/broker.js"
 import type { StreamPart } from "../../gateways/completion.js"
 import { Bill, type ToolOutcome } from "../../gateways/llm/port.js"
 import type { ToolCall } from "../../gateways/messages/message.js"
@@ -65,7 +65,7 @@ export class RunTeller {
   }
 
   /** A model has answered; not told of what the step was given before. */
-  answered(answer: BrokerCompletion): void {
+  answered(answer: BrokerCompletion | BrokerEmbeddings): void {
     this.#bill.add(answer)
   }
 

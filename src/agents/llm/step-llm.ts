@@ -108,7 +108,11 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
 
   async embed(request: BrokerEmbedRequest, manner: Manner): Promise<BrokerEmbeddings> {
     const asked = [request.texts, request.dimensions ?? null]
-    return this.#ask("embed", asked, (broker, call) => broker.embed(request, { ...call, ...urgency(manner) }))
+    return this.#ask("embed", asked, async (broker, call, teller) => {
+      const answer = await broker.embed(request, { ...call, ...urgency(manner) })
+      teller.answered(answer)
+      return answer
+    })
   }
 
   async #ask<T extends BrokerCompletion | BrokerEmbeddings>(

@@ -23,7 +23,7 @@ export interface ToolScope {
   readonly event: MurmurEvent
   /** Whether a process died in this step: then each call is noted before it begins. */
   readonly careful: boolean
-  /** Parent of the spans of its calls. */
+  /** Parent of the span of a call that begins now. */
   readonly trace: TraceContext | undefined
   /** Of the attempt. */
   readonly signal: () => AbortSignal

@@ -27,7 +27,7 @@ export interface LabOptions extends Omit<ModelsOptions, "gateways"> {
   readonly telemetry?: Telemetry
 }
 
-/** Starts a node with agents, whose model is `lab/model`. */
+/** Starts a node with agents, whose model is `lab/model`; there is `lab/vectors` for embeddings. */
 export async function startLab(agents: readonly AgentDefinition[], options: LabOptions = {}): Promise<Lab> {
   const { idleTimeoutMs, telemetry, ...more } = options
   const server = await startOpenAiServer()
@@ -38,7 +38,10 @@ export async function startLab(agents: readonly AgentDefinition[], options: LabO
   const models = defineModels({
     gateways: [gateway],
     default: "lab/model",
-    models: { "lab/model": { tools: true, schema: true, price: { inputUsd: 1, outputUsd: 2 } } },
+    models: {
+      "lab/model": { tools: true, schema: true, price: { inputUsd: 1, outputUsd: 2 } },
+      "lab/vectors": { price: { inputUsd: 1, outputUsd: 0 } },
+    },
     ...more,
   })
   const mesh = await startMesh({ agents, models }, telemetry === undefined ? {} : { telemetry }).catch(
