@@ -29,6 +29,8 @@ export class LazyBroker implements Broker {
   /** Nothing is made any more: nobody would close it, and end its gauges. */
   #closed = false
   readonly #closing = new AbortController()
+  #underWay = 0
+  #onIdle: (() => void) | undefined
 
   constructor(
     private readonly ports: LazyBrokerPorts,
@@ -36,11 +38,11 @@ export class LazyBroker implements Broker {
   ) {}
 
   async complete(request: BrokerRequest, call: BrokerCall): Promise<BrokerCompletion> {
-    return (await this.#get()).complete(request, call)
+    return this.#use((broker) => broker.complete(request, call))
   }
 
   async embed(request: BrokerEmbedRequest, call: BrokerCall): Promise<BrokerEmbeddings> {
-    return (await this.#get()).embed(request, call)
+    return this.#use((broker) => broker.embed(request, call))
   }
 
   model(name: string): KnownModel {
@@ -53,11 +55,32 @@ export class LazyBroker implements Broker {
     return this.#open?.status() ?? []
   }
 
+  /** Closes it when nothing is under way any more: what was begun is paid. */
+  async retire(): Promise<void> {
+    if (this.#underWay > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve
+      })
+    }
+    await this.close()
+  }
+
+  /** Breaks off what is under way. */
   async close(): Promise<void> {
     this.#closed = true
     const open = await this.#opening?.catch(() => undefined)
     await open?.close()
     this.#closing.abort(closed())
+  }
+
+  async #use<T>(work: (broker: Broker) => Promise<T>): Promise<T> {
+    this.#underWay += 1
+    try {
+      return await work(await this.#get())
+    } finally {
+      this.#underWay -= 1
+      if (this.#underWay === 0) this.#onIdle?.()
+    }
   }
 
   /** One that could not be made is tried again by the next who asks. */

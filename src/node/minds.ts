@@ -18,6 +18,8 @@ const TELLING_MAX = 1_000
 export class NodeMinds implements MindPorts {
   #models: ModelsDefinition
   #broker: LazyBroker
+  /** Those that were replaced and are still asked something. */
+  readonly #retiring = new Set<LazyBroker>()
   #telling = 0
 
   constructor(
@@ -82,10 +84,12 @@ export class NodeMinds implements MindPorts {
     const before = this.#broker
     this.#models = models ?? {}
     this.#broker = new LazyBroker(this.ports, this.#models)
-    void before.close()
+    this.#retiring.add(before)
+    const retired = (): boolean => this.#retiring.delete(before)
+    void before.retire().then(retired, retired)
   }
 
-  close(): Promise<void> {
-    return this.#broker.close()
+  async close(): Promise<void> {
+    await Promise.all([this.#broker, ...this.#retiring].map((broker) => broker.close()))
   }
 }
