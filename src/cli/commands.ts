@@ -360,7 +360,14 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: "doctor",
+    args: "[paths...]",
     summary: "say what is wrong with this set-up and how to mend it",
+    examples: [
+      "murmur doctor",
+      "murmur doctor agents models.ts",
+      "",
+      "With files also: can their agents ask their models?",
+    ],
     load: async () => (await import("./doctor.js")).doctor,
   },
 ]

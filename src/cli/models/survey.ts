@@ -45,9 +45,17 @@ export interface Survey {
   readonly bad: readonly BadName[]
 }
 
-/** Asks all providers of a set-up side by side. @param all lists also what they offer and nobody names */
-export async function survey(setup: Setup, { all = false } = {}): Promise<Survey> {
-  const named = namedIn(setup)
+/** How a set-up is looked at. */
+export interface SurveyOptions {
+  /** Lists also what providers offer and nobody names. Default false. */
+  readonly all?: boolean
+  /** The models that count as named. Default: those that the set-up names. */
+  readonly named?: Named
+}
+
+/** Asks all providers of a set-up side by side. */
+export async function survey(setup: Setup, options: SurveyOptions = {}): Promise<Survey> {
+  const { all = false, named = namedIn(setup) } = options
   const probes = await probesOf(setup)
   const offered = all ? [...probes].flatMap(([provider, found]) => fullNames(provider, found)) : []
   const names = [...new Set([...named.models, ...offered])].sort()
