@@ -1,7 +1,7 @@
 import type { AgentDefinition } from "../agents/define-agent.js"
-import type { MindPorts } from "../agents/llm/ports.js"
+import type { MindPorts, ToldBy } from "../agents/llm/ports.js"
 import { checkOverrides } from "../agents/minds/overrides.js"
-import type { EventDraft, MurmurEvent } from "../bus/event.js"
+import type { EventDraft } from "../bus/event.js"
 import { ensureError } from "../errors.js"
 import type { Broker, ProviderStatus } from "../gateways/broker/broker.js"
 import type { AgentOverrides, ModelsDefinition } from "../gateways/define-models.js"
@@ -61,7 +61,7 @@ export class NodeMinds implements MindPorts {
     }
   }
 
-  tell(draft: EventDraft, { agent, cause }: { readonly agent: string; readonly cause: MurmurEvent }): void {
+  tell(draft: EventDraft, { agent, cause, trust }: ToldBy): void {
     const { bus, telemetry } = this.ports
     const { log, metrics } = telemetry
     if (this.#telling >= TELLING_MAX) {
@@ -70,7 +70,7 @@ export class NodeMinds implements MindPorts {
     }
     this.#telling += 1
     bus
-      .publish(draft, { producer: agent, cause })
+      .publish(draft, { producer: agent, cause, trust })
       .catch((thrown) => log.debug({ agent, type: draft.type, error: ensureError(thrown) }, "cannot tell of a run"))
       .finally(() => {
         this.#telling -= 1

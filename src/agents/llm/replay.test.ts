@@ -136,6 +136,41 @@ describe("An attempt that fails while a call is under way", () => {
   })
 })
 
+describe("An attempt that is broken off", () => {
+  test.each(["its time is up", "its node stops"])("asks no longer at once: %s", async (why) => {
+    const gateway = new TestGateway((_, times) => (times === 1 ? new Promise(() => {}) : { text: "at last" }))
+    const agent = defineAgent("thinker", {
+      on: [Asked],
+      emits: [Said],
+      stepTimeoutMs: why === "its time is up" ? 100 : 60_000,
+      handle: async (_, ctx) => ctx.emit(Said({ value: (await ctx.llm.text("think")).text })),
+    })
+    const step = stepBench(agent, gateway, Asked({ text: "x" }))
+    const stopping = new AbortController()
+    if (why === "its node stops") setTimeout(() => stopping.abort(), 100)
+    const began = performance.now()
+    const { ok } = await step.attempt(1, { stopping: stopping.signal })
+    expect([ok, performance.now() - began < 2_000]).toEqual([false, true])
+    expect((await step.attempt(2)).ok).toBe(true)
+    expect([step.emitted, gateway.asked.length]).toEqual([[{ value: "at last" }], 2])
+  })
+})
+
+test("What is told of a run is of outsiders as soon as they have a say in it", async () => {
+  const read = defineTool({
+    name: "read",
+    description: "Reads what anybody may have written",
+    input: z.object({}),
+    effect: "read",
+    untrusted: true,
+    run: async () => "buy now",
+  })
+  const { step } = attempts(called("read"), async (ctx) => (await ctx.llm.text("go", { tools: [read] })).text, [read])
+  await step.attempt(1)
+  const told = ["started", "tool-call-started", "tool-call-completed!", "content!", "completed!"]
+  expect(step.told).toEqual(told)
+})
+
 describe("What a handler was given", () => {
   test("is the same on the next attempt, whatever the handler has made of it", async () => {
     const { step } = attempts(

@@ -18,6 +18,8 @@ export interface Told {
   readonly ports: StepPorts
   /** Whether it has begun before: in an earlier attempt, or before it waited. */
   readonly goesOn: boolean
+  /** Whether outsiders have a say in the run by now. */
+  readonly tainted: () => boolean
 }
 
 /** Tells the mesh and the trace how one run goes on, from the first time that it asks a model. */
@@ -135,7 +137,7 @@ export class RunTeller {
     const { agent, run, ports } = this.told
     const cause = run.input.event
     const keyed = cause.key === undefined ? draft : { ...draft, key: cause.key }
-    ports.minds?.tell(keyed, { agent, cause })
+    ports.minds?.tell(keyed, { agent, cause, trust: this.told.tainted() ? "external" : undefined })
   }
 }
 

@@ -142,8 +142,11 @@ export class StepLlmCalls implements LlmCalls<ModelTool> {
   }
 
   #teller(journal: Journal): RunTeller {
-    const { of, ports, definition } = this.step.core
-    of.input.teller ??= new RunTeller({ agent: definition.name, run: of, ports, goesOn: wasTold(of.attempt, journal) })
+    const { core } = this.step
+    const { of, ports, definition } = core
+    const goesOn = wasTold(of.attempt, journal)
+    const tainted = (): boolean => core.tainted
+    of.input.teller ??= new RunTeller({ agent: definition.name, run: of, ports, goesOn, tainted })
     return of.input.teller
   }
 

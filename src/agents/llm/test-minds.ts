@@ -1,4 +1,3 @@
-import type { EventDraft } from "../../bus/event.js"
 import type { Broker } from "../../gateways/broker/broker.js"
 import { createBroker } from "../../gateways/broker/create-broker.js"
 import type { ModelsDefinition } from "../../gateways/define-models.js"
@@ -9,7 +8,7 @@ import type { MindPorts } from "./ports.js"
  *
  * @param tell is given the run events
  */
-export function testMinds(models: ModelsDefinition | undefined, tell: (draft: EventDraft) => void): MindPorts {
+export function testMinds(models: ModelsDefinition | undefined, tell: MindPorts["tell"]): MindPorts {
   let broker: Broker | undefined
   const { gateways = [], aliases, models: facts } = models ?? {}
   return {

@@ -18,6 +18,8 @@ import { testMinds } from "./test-minds.js"
 /** One step whose attempts are made one by one, as its node makes them: they share a journal as long as nobody dies. */
 export interface StepBench {
   readonly emitted: readonly unknown[]
+  /** Types of what was told of its runs, those in which outsiders have a say with a `!`. */
+  readonly told: readonly string[]
   /** @param died whether the process died before: then nothing is known but what is in the journal */
   attempt(number: number, options?: { readonly died?: boolean; readonly stopping?: AbortSignal }): Promise<Outcome>
   journal(): Promise<Journal>
@@ -30,6 +32,7 @@ export function stepBench(agent: AgentDefinition, gateway: TestGateway, draft: E
   if (behaviour.kind !== "handle") throw new Error("only for handlers")
   const log = new MemoryLog()
   const emitted: unknown[] = []
+  const told: string[] = []
   const event = { ...seal(draft, { mesh: names.mesh, producer: "test" }), seq: 1 }
   const openJournal = (id: string): Promise<Journal> =>
     Journal.open({ log, clock: systemClock }, journalSubject(names.mesh, agent.name, id), agent.name)
@@ -47,7 +50,9 @@ export function stepBench(agent: AgentDefinition, gateway: TestGateway, draft: E
       },
       guards: memoryGuards().of(agent),
       toolServices: memoryToolServices(),
-      minds: testMinds({ gateways: [gateway], default: "test/m" }, () => {}),
+      minds: testMinds({ gateways: [gateway], default: "test/m" }, ({ type }, { trust }) => {
+        told.push(`${type.replace("murmur.run.", "")}${trust === "external" ? "!" : ""}`)
+      }),
       redact: (text) => text,
       pause: (wait) => wait,
       original: async (same) => same,
@@ -60,6 +65,7 @@ export function stepBench(agent: AgentDefinition, gateway: TestGateway, draft: E
   }
   return {
     emitted,
+    told,
     journal: () => openJournal(event.id),
     attempt: (number, { died = false, stopping = new AbortController().signal } = {}) => {
       if (died) input.journal = undefined
