@@ -34,6 +34,7 @@ export interface StepCore {
   ask(question: string, options: AskOptions, at: Positions): Promise<string>
   /** @param input what the tool's schema made of what was given */
   tool(tool: AnyTool, given: unknown, input: unknown, at: Positions): Promise<unknown>
+  /** @param by with positions of its own, as all that stands for several calls */
   delegate(to: Target, input: unknown, options: DelegateOptions, by: Caller): Promise<unknown>
   gather(tasks: readonly GatherTask[], options: GatherOptions, by: Caller): Promise<TaskResult[]>
   handoff(to: Target, input: unknown, options: HandoffOptions, by: Caller): Promise<void>
@@ -96,17 +97,22 @@ export class StepCalls implements Caller {
 
   readonly delegate = async (to: Target, input: unknown, options: DelegateOptions = {}): Promise<unknown> => {
     this.core.mustBeOpen("delegated")
-    return this.core.delegate(to, input, options, this)
+    return this.core.delegate(to, input, options, this.#own())
   }
 
   readonly gather = async (tasks: readonly GatherTask[], options: GatherOptions = {}): Promise<TaskResult[]> => {
     this.core.mustBeOpen("delegated")
-    return this.core.gather(tasks, options, this)
+    return this.core.gather(tasks, options, this.#own())
   }
 
   readonly handoff = async (to: Target, input: unknown, options: HandoffOptions = {}): Promise<void> => {
     this.core.mustBeOpen("handed off")
-    return this.core.handoff(to, input, options, this)
+    return this.core.handoff(to, input, options, this.#own())
+  }
+
+  /** For what stands for several calls: the same positions in a node and in a worker. */
+  #own(): Caller {
+    return { ctx: this.ctx, at: this.at.branch() }
   }
 
   readonly reply = (output: unknown): void => {

@@ -85,7 +85,7 @@ export class RemoteCore implements StepCore {
     // a default that is nothing is one as well, and would not cross
     const given = "default" in options ? { ...options, default: options.default ?? null } : options
     const sent = { to: to.name, input: to.input(input), options: plain(given, "the options of a task") }
-    const output = await this.parts.calls.make({ method: "delegate", ...sent, path: at.branch().path })
+    const output = await this.parts.calls.make({ method: "delegate", ...sent, path: at.path })
     return checkTaskOutput(from, to, output)
   }
 
@@ -96,14 +96,14 @@ export class RemoteCore implements StepCore {
       return plain({ ...more, agent: to[n]?.name, input: to[n]?.input(input) }, "a task")
     })
     const what = { method: "gather", tasks: sent, options: plain(options, "the options of tasks") } as const
-    const results = (await this.parts.calls.make({ ...what, path: at.branch().path })) as TaskResult[]
+    const results = (await this.parts.calls.make({ ...what, path: at.path })) as TaskResult[]
     return results.map((result, n) => checkedResult(from, to[n], result))
   }
 
   async handoff(target: Target, input: unknown, options: HandoffOptions, { at }: Caller): Promise<void> {
     const to = addressee(this.definition.name, target)
     const sent = { to: to.name, input: to.input(input), options: plain(options, "the options of a task") }
-    await this.parts.calls.make({ method: "handoff", ...sent, path: at.branch().path })
+    await this.parts.calls.make({ method: "handoff", ...sent, path: at.path })
   }
 
   /** Goes to the node with what the handler has emitted. */
