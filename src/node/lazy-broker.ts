@@ -29,6 +29,8 @@ export class LazyBroker implements Broker {
   /** Nothing is made any more: nobody would close it, and end its gauges. */
   #closed = false
   readonly #closing = new AbortController()
+  readonly #gauges: (() => void)[] = []
+  #retired = false
   #underWay = 0
   #onIdle: (() => void) | undefined
 
@@ -57,6 +59,8 @@ export class LazyBroker implements Broker {
 
   /** Closes it when nothing is under way any more: what was begun is paid. */
   async retire(): Promise<void> {
+    this.#retired = true
+    for (const end of this.#gauges.splice(0)) end() // the next one's would say the same of the same providers
     if (this.#underWay > 0) {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve
@@ -100,7 +104,7 @@ export class LazyBroker implements Broker {
   }
 
   async #make(): Promise<Broker> {
-    const { bus, telemetry, observe } = this.ports
+    const { bus, telemetry } = this.ports
     const [{ createBroker }, { brokerOptionsOf, gatewaysOf }, { MeshRateLimiter }, { KvResponseCache }] =
       await Promise.all([
         import("../gateways/broker/create-broker.js"),
@@ -113,8 +117,16 @@ export class LazyBroker implements Broker {
     return createBroker({
       ...brokerOptionsOf(this.models),
       ...{ gateways, telemetry, limiter, cache: new KvResponseCache(bus, { log: telemetry.log }) },
-      ...(observe !== undefined && { observe }),
+      observe: this.#observe,
     })
+  }
+
+  readonly #observe: Observe = (name, description, read) => {
+    const { observe } = this.ports
+    if (observe === undefined || this.#retired) return () => {}
+    const end = observe(name, description, read)
+    this.#gauges.push(end)
+    return end
   }
 }
 
