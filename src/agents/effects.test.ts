@@ -2,6 +2,7 @@ import { expect, test } from "vitest"
 import type { MurmurEvent } from "../bus/event.js"
 import { systemClock } from "./clock.js"
 import { Effects } from "./effects.js"
+import { GuardTripped } from "./guards/guard-tripped.js"
 import { Journal } from "./journal/journal.js"
 import { journalSubject } from "./journal/records.js"
 import type { Question, Timer } from "./suspension.js"
@@ -65,6 +66,20 @@ test("a run is suspended when all that it does is wait, and not while a call run
   await then
   await expect.poll(() => bench.suspensions).toBe(1)
   expect(bench.timers).toMatchObject([{ agent: "shop", key: "ada", step: "order-1", position: 1 }])
+})
+
+test("a run that a guard stops is void, whatever its handler makes of that", async () => {
+  const effects = new Bench().run()
+  const trip = { guard: "events", root: "r", limit: 1, used: 2, agent: "shop", path: [] }
+  const tripped = new GuardTripped("order-1", trip)
+  const call = { position: 0, call: "delegate", input: null }
+  const waiting = effects.wait(
+    call,
+    () => ({ kind: "sleep", until: "2030-01-01T00:00:00Z" }),
+    () => Promise.reject(tripped),
+  )
+  await waiting.catch(() => {})
+  expect(effects.void).toBe(tripped)
 })
 
 test("of several waits one that is over holds the run up for nothing", async () => {

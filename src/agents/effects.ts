@@ -5,6 +5,7 @@ import { type AskOptions, checkAsk, checkSleep } from "./ask.js"
 import { type Clock, timeText } from "./clock.js"
 import { drawsOf } from "./draws.js"
 import { isTakenOver } from "./give-way.js"
+import { GuardTripped } from "./guards/guard-tripped.js"
 import { NondeterminismError } from "./journal/call-hash.js"
 import type { Call, Journal, Waited } from "./journal/journal.js"
 import type { Wait } from "./journal/records.js"
@@ -65,7 +66,7 @@ export class Effects {
     this.random = drawsOf(scope.agent, scope.event)
   }
 
-  /** Why nothing of this run may count: another node runs the step and is ahead, or the step did not repeat itself. */
+  /** Why nothing of this run may count: another node runs it and is ahead, it did not repeat itself, a guard stops it. */
   get void(): Error | undefined {
     return this.#void
   }
@@ -128,7 +129,8 @@ export class Effects {
 
   /** A handler may make something else of an error; of some it may not. */
   #seen(error: unknown): unknown {
-    if (isTakenOver(error) || error instanceof NondeterminismError) this.#void ??= error as Error
+    const isFinal = error instanceof NondeterminismError || error instanceof GuardTripped
+    if (isFinal || isTakenOver(error)) this.#void ??= error as Error
     return error
   }
 
