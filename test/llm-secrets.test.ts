@@ -18,6 +18,8 @@ const FORMS = ["plain", "url", "base64"]
 /** How an agent comes by the secret, and what becomes of its step. */
 const ANSWERED = ["text", "stream", "object", "arguments", "malformed", "tool", "toolError", "dump", "direct", "large"]
 const KEPT = ["run", "outcome"]
+/** Of an agent in a process of its own. */
+const APART = ["stream", "tool", "toolError", "direct", "run"]
 const DEAD = ["unfit", "refusal", "failure", "thrown"]
 
 let server: TestServer | undefined
@@ -104,9 +106,15 @@ test("the key of a provider that models, tools and errors repeat is in no stream
         { producer: "cli" },
       )
     }
+    for (const how of APART) {
+      await bus.publish(
+        { type: "leak.apart", key: `${how}-${form}`, data: { how, form }, id: `apart-${how}-${form}` },
+        { producer: "cli" },
+      )
+    }
     await bus.publish({ type: "leak.mused", key: form, data: { form }, id: `mused-${form}` }, { producer: "cli" })
   }
-  const told = await take(bus, "leak.told", FORMS.length * (ANSWERED.length + KEPT.length + 1), 60_000)
+  const told = await take(bus, "leak.told", FORMS.length * (ANSWERED.length + KEPT.length + APART.length + 1), 60_000)
   expect(told.filter(({ producer }) => producer === "musing")).toHaveLength(FORMS.length)
   for (const { data } of told) expect((data as { what: string }).what).toMatch(/redacted|hidden/)
   const mesh = bus
