@@ -23,7 +23,8 @@ export async function doctor(cli: Cli, [paths]: [string[]]): Promise<void> {
   else await show(cli, checks)
   const failed = checks.filter(({ ok }) => !ok)
   if (failed.length === 0) return
-  throw new MurmurError(`${counted(failed.length, "check")} failed: ${failed.map(({ check }) => check).join(", ")}`, {
+  const names = [...new Set(failed.map(({ check }) => check))].join(", ")
+  throw new MurmurError(`${counted(failed.length, "check")} failed: ${names}`, {
     code: "DOCTOR",
   })
 }

@@ -9,6 +9,7 @@ import { createRedactor } from "../telemetry/redact.js"
 import type { Cli } from "./cli.js"
 import { noProvider } from "./models/mending.js"
 import { readSetup, type Setup } from "./models/setup.js"
+import { timeLimit } from "./models/time-limit.js"
 import { warn } from "./output.js"
 import { counted, dollars, duration, printableLines } from "./text.js"
 
@@ -22,11 +23,12 @@ export async function modelsAsk(cli: Cli, [name, prompt, paths]: [string, string
   const setup = await readSetup(paths)
   const broker = createBroker({ ...brokerOptionsOf(setup.models), gateways: usable(setup, name), retry: IMPATIENT })
   const shown = new Answer(cli)
+  const time = timeLimit(`model "${name}"`, DEADLINE_MS)
   try {
     const answer = await broker.complete(
       { models: [name], messages: [user(prompt)], options: {} },
       {
-        signal: AbortSignal.timeout(DEADLINE_MS),
+        signal: time.signal,
         deadlineMs: Date.now() + DEADLINE_MS,
         ...(!cli.options.json && { onPart: (part: StreamPart) => shown.add(part) }),
       },
@@ -37,6 +39,7 @@ export async function modelsAsk(cli: Cli, [name, prompt, paths]: [string, string
     shown.breakOff()
     throw withoutSecrets(error)
   } finally {
+    time.end()
     await broker.close()
   }
 }

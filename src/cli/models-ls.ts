@@ -11,8 +11,14 @@ export async function modelsLs(cli: Cli, [paths]: [string[]], { all = false }: {
   const found = await survey(await readSetup(paths), { all })
   for (const { where, message } of found.bad) warn(`${where}: ${message}`)
   if (cli.options.json) return cli.out.json(found)
-  await cli.out.table(HEADINGS, rowsOf(found))
-  if (cli.out.terminal) await explain(cli, found)
+  const rows = rowsOf(found)
+  if (!cli.out.terminal) return cli.out.table(HEADINGS, rows)
+  // a table there is cut to the width: what is wrong stands below, whole
+  await cli.out.table(
+    HEADINGS.slice(0, -1),
+    rows.map((row) => row.slice(0, -1)),
+  )
+  await explain(cli, found)
 }
 
 function rowsOf({ providers, models, default: chain }: Survey): (string | number)[][] {
@@ -37,8 +43,8 @@ function modelRow(model: ModelView, chain: Survey["default"]): (string | number)
 
 /** Of a provider that is there, and that nobody names. */
 function providerRow({ provider, answers, models, why }: ProviderView): string[] {
-  const has = models === null ? "-" : `has ${counted(models, "model")} (--all)`
-  return [`${provider}/*`, "-", "-", "-", "-", "-", answers ? "yes" : "no-answer", answers ? has : (why ?? "-")]
+  const has = models === null ? "yes" : `yes, ${counted(models, "model")} (--all)`
+  return [`${provider}/*`, "-", "-", "-", "-", "-", answers ? has : "no-answer", why ?? "-"]
 }
 
 /** The default, and aliases; where one stands for several models, which place this one has. */
@@ -54,7 +60,7 @@ function priceText(price: ModelView["price"]): string {
   return `$${price.inputUsd} in, $${price.outputUsd} out`
 }
 
-/** A terminal's table is cut to its width: what is wrong is said again, whole. */
+/** What is wrong, and what to do. */
 async function explain({ out }: Cli, { providers, models }: Survey): Promise<void> {
   const troubled = [
     ...providers.map(({ provider, ...view }) => ({ name: provider, ...view })),

@@ -90,7 +90,7 @@ test("A pipe gets a row a model; a provider that nobody names is a row too", asy
   expect(rows[1]).toMatch(
     /^openai\/gpt-5-mini\ttools,images,schema\t400000\t\$0\.25 in, \$2 out\tdefault 1\/2,quick 1\/2/,
   )
-  expect((await run([])).stdout).toContain("ollama/*\t-\t-\t-\t-\t-\tyes\thas 2 models (--all)\n")
+  expect((await run([])).stdout).toContain("ollama/*\t-\t-\t-\t-\t-\tyes, 2 models (--all)\t-\n")
 })
 
 test("With --all what the providers offer is listed too", async () => {
@@ -114,13 +114,13 @@ test("A provider that is away, refuses its key or says nothing is a row with the
   ])
   openai.reply({ fault: "hang" })
   ollama.reply({ fault: "hang" })
-  const began = Date.now()
   const { providers } = await list([dir])
   expect(providers.map(({ code, why }) => [code, why])).toEqual([
-    ["LLM_TIMEOUT", "no answer within 5 s"],
-    ["LLM_TIMEOUT", "no answer within 5 s"],
+    ["LLM_TIMEOUT", "no answer within 5.0 s"],
+    ["LLM_TIMEOUT", "no answer within 5.0 s"],
   ])
-  expect(Date.now() - began, "they are asked side by side").toBeLessThan(10_000)
+  const apart = (openai.calls.at(-1)?.atMs ?? 0) - (ollama.calls.at(-1)?.atMs ?? 0)
+  expect(Math.abs(apart), "they are asked side by side").toBeLessThan(4_000)
 })
 
 test("A key that is none and names that mean nothing do not keep the others from the list", async () => {

@@ -1,7 +1,8 @@
-import { ensureError, errorCode, isMurmurError, RetryableError } from "../../errors.js"
+import { ensureError, errorCode, isMurmurError } from "../../errors.js"
 import type { Gateway, OfferedModel } from "../../gateways/gateway.js"
 import { createRedactor } from "../../telemetry/redact.js"
 import { mending } from "./mending.js"
+import { timeLimit } from "./time-limit.js"
 
 /** How long a provider may take to say which models it has. */
 export const PROBE_MS = 5_000
@@ -15,18 +16,16 @@ export type Probe =
 /** Asks a provider which models it has. Never throws, and takes no longer than {@link PROBE_MS}. */
 export async function probe(gateway: Gateway): Promise<Probe> {
   const { provider } = gateway
-  const time = AbortSignal.timeout(PROBE_MS)
-  // A gateway of somebody's own may not look at its signal.
-  const late = new Promise<never>((_, reject) => {
-    time.addEventListener("abort", () => reject(noAnswer(provider)), { once: true })
-  })
-  late.catch(() => {})
+  const time = timeLimit(`provider "${provider}"`, PROBE_MS)
   try {
-    return { answers: true, offered: await Promise.race([gateway.models({ signal: time }), late]) }
+    // a gateway of somebody's own may not look at its signal
+    return { answers: true, offered: await Promise.race([gateway.models({ signal: time.signal }), time.over]) }
   } catch (thrown) {
-    const error = time.aborted ? noAnswer(provider) : ensureError(thrown)
-    // Some compatible servers have no list of models: one that says so is there.
+    const error = ensureError(time.signal.aborted ? time.signal.reason : thrown)
+    // some compatible servers have no list of models: one that says so is there
     return errorCode(error) === "LLM_MODEL" ? { answers: true, offered: undefined } : silent(provider, error)
+  } finally {
+    time.end()
   }
 }
 
@@ -40,10 +39,4 @@ export function silent(provider: string, error: Error): Probe {
     why,
     fix: mending(provider, error),
   }
-}
-
-function noAnswer(provider: string): RetryableError {
-  return new RetryableError(`Cannot ask provider "${provider}": no answer within ${PROBE_MS / 1_000} s`, {
-    code: "LLM_TIMEOUT",
-  })
 }
