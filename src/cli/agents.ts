@@ -57,6 +57,9 @@ async function readDetail(bus: BusCore, name: string) {
   const record = requireAgent(name, state.catalogue)
   const { on, emits, partitions, ordering, inflightMax, from, behaviour } = record
   const own: readonly ConsumerView[] = consumersOf(record, consumers)
+  const presence = state.nodes.flatMap(({ id, agents }) =>
+    agents.filter((agent) => agent.name === name).map((agent) => ({ node: id, ...agent })),
+  )
   return {
     ...agentView(state, record, consumers, usage.get(name)),
     behaviour,
@@ -68,9 +71,9 @@ async function readDetail(bus: BusCore, name: string) {
     from,
     routes: state.table.routes.filter(({ agent }) => agent === name).map(routeJson),
     consumers: own,
-    presence: state.nodes.flatMap(({ id, agents }) =>
-      agents.filter((agent) => agent.name === name).map((agent) => ({ node: id, ...agent })),
-    ),
+    /** In the order in which they are tried; nodes of different versions may differ. */
+    models: [...new Set(presence.flatMap(({ models }) => models))],
+    presence,
   }
 }
 
@@ -98,6 +101,7 @@ async function show(out: Output, agent: Detail): Promise<void> {
     ["steps", agent.steps],
     ["failures", `${agent.failures} (retried ${agent.retries}, given up ${agent.deadLetters})`],
     ["sessions", agent.sessions],
+    ...(agent.models.length > 0 ? [["asks", agent.models.join(", ")] as [string, string]] : []),
     ["models", `${agent.tokens} tokens, ${dollars(agent.costUsd)}`],
     ["today", `${agent.tokensToday} tokens, ${dollars(agent.costUsdToday)} (UTC)`],
     ["blocked", agent.blocked ?? "-"],

@@ -64,6 +64,11 @@ test("Nodes say nothing of providers before an agent has asked one", async () =>
   expect(await gauges()).toBeNull()
 })
 
+test("An agent is shown with the models that it asks, whatever it calls them", async () => {
+  expect(jsonOf(await murmur("agents", "thinker", "--json"))).toMatchObject({ models: ["lab/model"] })
+  expect((await murmur("agents", "thinker")).stdout).toMatch(/\n {2}asks +lab\/model\n/)
+})
+
 test("A provider that answers is listed with its node, and has gauges", async () => {
   llm.reply({ text: "Yes" })
   await ask("Is it so?")
