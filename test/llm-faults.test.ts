@@ -47,18 +47,22 @@ describe("a model that hangs", () => {
   const short = { timeoutMs: 400, idleTimeoutMs: 150, retry: { tries: 2, backoffMs: 5 } }
 
   test.each([
-    ["says nothing", { fault: "hang" }, "LLM_TIMEOUT"],
-    ["stops in the middle", { fault: "stall", text: "half of it" }, "LLM_IDLE"],
-    ["comes a byte a second", { fault: "trickle", text: "slow" }, "LLM_IDLE"],
-  ] as const)("an answer that %s is given up, asked for again, and then a dead letter", async (_, reply, code) => {
-    lab = await startLab([asker(askOnce, { retry: { attempts: 2, backoffMs: 5 } })], short)
-    lab.server.reply(reply)
-    await publish(1)
-    await until("it is given up", async () => (await lab.letters()).length === 1)
-    expect(await lab.letters()).toMatchObject([{ reason: "failed", error: { code }, attempts: [{ code }, { code }] }])
-    expect(lab.server.calls, "two tries in each of two attempts").toHaveLength(4)
-    await until("the connections are closed", () => lab.server.calls.every(({ brokenOff }) => brokenOff))
-  })
+    ["says nothing", { fault: "hang" }, "LLM_TIMEOUT", short],
+    ["stops in the middle", { fault: "stall", text: "half of it" }, "LLM_IDLE", short],
+    ["comes a byte a second", { fault: "trickle", text: "slow" }, "LLM_IDLE", short],
+    ["comes too slowly as a whole", { fault: "trickle" }, "LLM_TIMEOUT", { ...short, idleTimeoutMs: 5_000 }],
+  ] as const)(
+    "an answer that %s is given up, asked for again, and then a dead letter",
+    async (...[, reply, code, times]) => {
+      lab = await startLab([asker(askOnce, { retry: { attempts: 2, backoffMs: 5 } })], times)
+      lab.server.reply(reply)
+      await publish(1)
+      await until("it is given up", async () => (await lab.letters()).length === 1)
+      expect(await lab.letters()).toMatchObject([{ reason: "failed", error: { code }, attempts: [{ code }, { code }] }])
+      expect(lab.server.calls, "two tries in each of two attempts").toHaveLength(4)
+      await until("the connections are closed", () => lab.server.calls.every(({ brokenOff }) => brokenOff))
+    },
+  )
 
   test("pieces that keep coming are given up when the whole takes too long; a stream that stops, at once", async () => {
     const streams: Asks = async (n, ctx) => (await ctx.llm.stream(`question ${n}`).answer).text
