@@ -41,11 +41,21 @@ export function every(clock: Clock, ms: number, work: () => void): () => void {
   return () => cancel()
 }
 
-/** Waits for work, but not for ever, and leaves no timer behind. The work goes on when its time is up. */
-export async function waitAtMost(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+/**
+ * Waits for work, but not for ever, and leaves no timer behind. The work goes on when its time is up.
+ *
+ * @param stopping ends the waiting as well
+ */
+export async function waitAtMost(
+  clock: Pick<Clock, "delay">,
+  ms: number,
+  work: Promise<unknown>,
+  stopping?: AbortSignal,
+): Promise<void> {
   const over = new AbortController()
+  const ends = stopping === undefined ? over.signal : AbortSignal.any([over.signal, stopping])
   try {
-    await Promise.race([clock.delay(ms, over.signal), work])
+    await Promise.race([clock.delay(ms, ends), work])
   } finally {
     over.abort()
   }

@@ -2,7 +2,7 @@ import type { MurmurEvent } from "../bus/event.js"
 import { ensureError, errorCode, RetryableError } from "../errors.js"
 import type { Attributes, Log } from "../telemetry/ports.js"
 import { isBusTrouble } from "./bus-trouble.js"
-import { timeText } from "./clock.js"
+import { timeText, waitAtMost } from "./clock.js"
 import { crashPoint } from "./crash-points.js"
 import type { AgentDefinition } from "./define-agent.js"
 import { giveWay, isTakenOver, type OtherRun } from "./give-way.js"
@@ -98,8 +98,11 @@ export class StepRunner {
   async #waitsForBus({ input, stopping }: Run, began: number): Promise<boolean> {
     const { clock, pause } = this.ports
     if (stopping.aborted || clock.now() - began > OUTAGE_MS_MAX) return false
-    input.journal = undefined // what was written last is not known
+    const before = await input.journal?.catch(() => undefined)
     await pause(clock.delay(OUTAGE_LOOK_MS, stopping))
+    // what is under way is paid: its answer is written when the bus is back, and found there
+    if (before !== undefined) await pause(waitAtMost(clock, this.agent.stepTimeoutMs, before.idle(), stopping))
+    input.journal = undefined // what was written last is not known
     return !stopping.aborted
   }
 

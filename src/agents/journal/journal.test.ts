@@ -127,6 +127,25 @@ describe("a call", () => {
   })
 })
 
+test("is idle when this process is in none of its calls, however they end", async () => {
+  const journal = await open(new MemoryLog())
+  const ends: (() => void)[] = []
+  const [first, second] = [0, 1].map((position) =>
+    journal.call(call(position, `run ${position}`), () => new Promise<void>((resolve) => ends.push(resolve))),
+  )
+  let idle = false
+  const waiting = journal.idle().then(() => {
+    idle = true
+  })
+  ends[0]?.()
+  await first
+  expect(idle).toBe(false)
+  ends[1]?.()
+  await Promise.all([second, waiting])
+  expect(journal.answerAt(1)).toBe(null)
+  await journal.idle()
+})
+
 describe("a wait", () => {
   test("stands until what it waits for has come; what came first stays", async () => {
     const log = new MemoryLog()

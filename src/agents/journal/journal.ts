@@ -185,6 +185,11 @@ export class Journal {
     await this.#running.get(position)?.catch(() => {})
   }
 
+  /** Fulfilled when this process is in none of the step's calls. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled(this.#running.values())
+  }
+
   /**
    * Does something once: returns the recorded answer, or does it and records the answer.
    *
