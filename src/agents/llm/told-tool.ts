@@ -45,7 +45,10 @@ export async function callForModel(told: ToldCall): Promise<ToolOutcome> {
   const { before, deadly } = await core.effects.journaled(
     label(tool),
     null,
-    async (journal, asked) => ({ before: journal.recorded(asked), deadly: isDeadly(journal, told, made.next()) }),
+    async (journal, asked) => {
+      await journal.settled(made.next()) // an attempt that has failed may still be in it: then nobody has died of it
+      return { before: journal.recorded(asked), deadly: isDeadly(journal, told, made.next()) }
+    },
     noted,
   )
   if (before !== undefined || deadly) core.toolCalls.note(tool)
