@@ -6,9 +6,6 @@ export function redactAll<T>(value: T, redact: (text: string) => string): T {
 function redacted(value: unknown, redact: (text: string) => string): unknown {
   if (typeof value === "string") return redact(value)
   if (typeof value !== "object" || value === null) return value
-  if (Array.isArray(value)) {
-    if (typeof value[0] === "number") return value // vectors
-    return value.map((each) => redacted(each, redact))
-  }
+  if (Array.isArray(value)) return value.map((each) => redacted(each, redact))
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [redact(name), redacted(each, redact)]))
 }
