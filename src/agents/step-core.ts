@@ -53,11 +53,6 @@ export class AttemptCore implements StepCore {
     return this.#toolCalls
   }
 
-  /** What was called of tools so far; `undefined` when nothing was. */
-  get madeToolCalls(): ToolCalls | undefined {
-    return this.#toolCalls
-  }
-
   /**
    * Whether outsiders have a say in what the step does: by what its tools have read, or by what its session remembers.
    * What it emits from then on is theirs as well.

@@ -1,4 +1,5 @@
 import type { Anthropic } from "@anthropic-ai/sdk"
+import type { ClientSettings } from "../http/gateway-options.js"
 import { guardedFetch } from "../http/guarded-fetch.js"
 import { type LoadSdk, optionalPeer } from "../http/optional-peer.js"
 import { patientFetch } from "../http/patient-fetch.js"
@@ -10,15 +11,6 @@ export type Sdk = Pick<typeof import("@anthropic-ai/sdk"), "Anthropic" | "APIErr
 export interface AnthropicClient {
   readonly sdk: Sdk
   readonly client: Anthropic
-}
-
-/** How a client is made. */
-export interface ClientSettings {
-  readonly provider: string
-  readonly apiKey: string
-  readonly baseURL: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly idleTimeoutMs: number | undefined
 }
 
 /** The SDK's own timer, which is to ring after ours whatever those are. */

@@ -1,4 +1,5 @@
 import type { GoogleGenAI } from "@google/genai"
+import type { ClientSettings } from "../http/gateway-options.js"
 import { guardedFetch } from "../http/guarded-fetch.js"
 import { type LoadSdk, optionalPeer } from "../http/optional-peer.js"
 import { patientFetch } from "../http/patient-fetch.js"
@@ -6,15 +7,6 @@ import { refusingFetch } from "../http/refusing-fetch.js"
 
 /** What of the SDK is needed. */
 export type Sdk = Pick<typeof import("@google/genai"), "GoogleGenAI">
-
-/** How a client is made. */
-export interface ClientSettings {
-  readonly provider: string
-  readonly apiKey: string
-  readonly baseURL: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly idleTimeoutMs: number | undefined
-}
 
 /** A client that is made by the first call; the SDK is an optional peer. */
 export function geminiClient(

@@ -39,3 +39,12 @@ export const TimerMs = z
   .int()
   .min(1)
   .max(2 ** 31 - 1)
+
+/** How a vendor's client is made. */
+export interface ClientSettings {
+  readonly provider: string
+  readonly apiKey: string
+  readonly baseURL: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly idleTimeoutMs: number | undefined
+}

@@ -75,13 +75,11 @@ async function runTools<Tool>(
   tools: ReadonlyMap<string, Tool>,
   asked: readonly ToolCall[],
 ): Promise<ToolMessage[]> {
-  const { calls, given, port, onPiece } = talk
+  const { calls, given, onPiece } = talk
   const works = asked.map((call) => {
     const run = prepare(calls, tools, call)
     return async (): Promise<ToolMessage> => {
-      port.observer?.onToolStarted?.(call)
       const outcome = await run()
-      port.observer?.onToolEnded?.(call, outcome)
       onPiece?.({ type: "tool-result", call, ...outcome })
       return toolResult(call, outcome.content, { isError: outcome.isError })
     }

@@ -44,14 +44,6 @@ export interface LlmPort<Tool> {
   specOf(tool: Tool): ToolSpec
   /** @param several whether it may ask more than once, or call tools */
   begin(several: boolean): LlmCalls<Tool>
-  /** What the reader of a stream is told, as the runtime may want to know it as well. */
-  readonly observer?: LlmObserver | undefined
-}
-
-/** Hears of conversations as they go on; not of answers that a step was given before. */
-export interface LlmObserver {
-  onToolStarted?(call: ToolCall): void
-  onToolEnded?(call: ToolCall, outcome: ToolOutcome): void
 }
 
 /** A conversation's cost, turn by turn. */
