@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -32,7 +32,7 @@ export interface TestServer {
   kill9(): Promise<void>
   /** Starts it again (after a graceful end if it runs) on the same port and store. */
   restart(): Promise<void>
-  /** SIGSTOP: connections stay open and nobody answers. */
+  /** SIGSTOP, waited for: connections stay open and nobody answers any more. */
   pause(): void
   /** SIGCONT. */
   resume(): void
@@ -155,6 +155,15 @@ class Instance {
     clearTimeout(timer)
   }
 
+  /** The kernel stops threads one after the other, and on a busy machine one of them may answer a little longer. */
+  private pause(): void {
+    const pid = this.child?.pid
+    if (pid === undefined) return
+    process.kill(pid, "SIGSTOP")
+    const deadline = Date.now() + STOP_MS
+    while (!standsStill(pid) && Date.now() < deadline) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+  }
+
   private async restart(): Promise<void> {
     await this.end("SIGINT")
     await this.start()
@@ -179,9 +188,25 @@ class Instance {
       },
       kill9: () => this.end("SIGKILL"),
       restart: () => this.restart(),
-      pause: () => void this.child?.kill("SIGSTOP"),
+      pause: () => this.pause(),
       resume: () => void this.child?.kill("SIGCONT"),
     }
+  }
+}
+
+/** Whether every thread of a process stands still. Without `/proc` nobody can tell: taken as yes. */
+function standsStill(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`
+  return !existsSync(tasks) || readdirSync(tasks).every((task) => "TX".includes(threadState(join(tasks, task))))
+}
+
+/** `T` stopped, `R` running, `S` asleep ...; `X` for a thread that has ended meanwhile. */
+function threadState(task: string): string {
+  try {
+    const stat = readFileSync(join(task, "stat"), "utf8")
+    return stat.charAt(stat.lastIndexOf(")") + 2)
+  } catch {
+    return "X"
   }
 }
 
