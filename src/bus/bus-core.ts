@@ -7,6 +7,7 @@ import { ConnectionState } from "./connection-state.js"
 import type { EventDraft } from "./event.js"
 import type { Link } from "./link.js"
 import { type BulkOptions, type PublishAck, Publisher, type PublishOptions } from "./publisher.js"
+import { Rights } from "./rights.js"
 import { MeshNames } from "./subjects.js"
 import { within } from "./within.js"
 
@@ -35,7 +36,7 @@ export class BusCore {
     this.names = namesOf(options)
     this.link = link
     this.log = options.log ?? silentLog
-    this.publisher = new Publisher(link.connection, createInbox(), this.names)
+    this.publisher = new Publisher(link.connection, createInbox(link.inboxPrefix), this.names)
     void this.#watch(link.connection)
   }
 
@@ -114,9 +115,13 @@ function namesOf(options: BusOptions): MeshNames {
 /** Connects. @throws MurmurError `NAME_INVALID` for the mesh's name, and as {@link connectNats} */
 export async function openLink(options: BusOptions): Promise<Link> {
   namesOf(options) // before there is a connection that somebody would have to close
-  const connection = await connectNats(options)
-  const manager = await jetstreamManager(connection, { checkAPI: false })
-  return { connection, manager, client: jetstream(connection), state: new ConnectionState(connection) }
+  const { connection, inboxPrefix } = await connectNats(options)
+  const [manager, rights] = await Promise.all([
+    jetstreamManager(connection, { checkAPI: false }),
+    Rights.of(connection),
+  ])
+  const state = new ConnectionState(connection)
+  return { connection, manager, client: jetstream(connection), state, inboxPrefix, rights }
 }
 
 /** Connects for a short-lived command. */

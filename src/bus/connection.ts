@@ -1,16 +1,21 @@
 import type { NatsConnection } from "@nats-io/transport-node"
 import { MurmurError } from "../errors.js"
+import { type LoginOptions, readLogin } from "./login.js"
 
 /** Where and how to reach the servers of a mesh. */
-export interface ConnectionOptions {
+export interface ConnectionOptions extends LoginOptions {
   /** `nats://host:port`, or several, comma-separated. `nats://user:password@host` and `nats://token@host` log in. */
   readonly url: string
   /** Shown by the server's own tools. */
   readonly name: string
-  /** Credentials file (`.creds`), as NATS tools write it. */
-  readonly credsFile?: string | undefined
   /** How long the first connection may take, in milliseconds. Default 5_000. Later reconnects go on for ever. */
   readonly connectTimeoutMs?: number | undefined
+}
+
+/** A connection, and under which prefix its replies come. */
+export interface Connected {
+  readonly connection: NatsConnection
+  readonly inboxPrefix: string | undefined
 }
 
 /** The oldest server that has pinned consumers, consumer reset and message schedules. */
@@ -19,12 +24,12 @@ export const SERVER_FLOOR = "2.14.0"
 /**
  * Connects, and refuses a server below the floor.
  *
- * @throws MurmurError `BUS_CONNECT` when nobody answers, `SERVER_TOO_OLD`, `SERVER_NO_JETSTREAM`
+ * @throws MurmurError `BUS_CONNECT` when nobody answers or lets this client in, `BUS_CREDS`, `SERVER_TOO_OLD`, `SERVER_NO_JETSTREAM`
  */
-export async function connectNats(options: ConnectionOptions): Promise<NatsConnection> {
-  const { connect, credsAuthenticator } = await import("@nats-io/transport-node")
-  const { servers, login } = readUrl(options.url)
-  const creds = options.credsFile === undefined ? undefined : await readCreds(options.credsFile)
+export async function connectNats(options: ConnectionOptions): Promise<Connected> {
+  const { connect } = await import("@nats-io/transport-node")
+  const { servers, login: byUrl } = readUrl(options.url)
+  const { settings, inboxPrefix } = await readLogin(options)
   let connection: NatsConnection
   try {
     connection = await connect({
@@ -37,13 +42,12 @@ export async function connectNats(options: ConnectionOptions): Promise<NatsConne
       pingInterval: 10_000,
       maxPingOut: 2,
       noAsyncTraces: true,
-      ...(creds === undefined ? login : { authenticator: credsAuthenticator(creds) }),
+      ...("authenticator" in settings ? {} : byUrl),
+      ...settings,
+      ...(inboxPrefix !== undefined && { inboxPrefix }),
     })
   } catch (cause) {
-    throw new MurmurError(
-      `Cannot connect to NATS at ${redactUrl(options.url)}: ${(cause as Error).message}. Is the server running? "murmur up" starts one; "--nats <url>" or NATS_URL names another`,
-      { code: "BUS_CONNECT", cause },
-    )
+    throw cannotConnect(options.url, cause as Error)
   }
   try {
     checkServer(connection.info)
@@ -51,7 +55,25 @@ export async function connectNats(options: ConnectionOptions): Promise<NatsConne
     await connection.close()
     throw error
   }
-  return connection
+  return { connection, inboxPrefix }
+}
+
+function cannotConnect(url: string, cause: Error): MurmurError {
+  const hint =
+    cause.name === "AuthorizationError"
+      ? "The server does not know this user: --creds, --nkey (or NATS_CREDS, NATS_NKEY) name another"
+      : isTlsTrouble(cause)
+        ? "--tlsca (or NATS_CA) names the authority of the server's certificate"
+        : 'Is the server running? "murmur up" starts one; "--nats <url>" or NATS_URL names another'
+  return new MurmurError(`Cannot connect to NATS at ${redactUrl(url)}: ${cause.message}. ${hint}`, {
+    code: "BUS_CONNECT",
+    cause,
+  })
+}
+
+function isTlsTrouble(cause: Error): boolean {
+  const { code = "" } = (cause.cause ?? cause) as { code?: unknown }
+  return /CERT|SELF_SIGNED|ISSUER|TLS/.test(String(code)) || /certificate|tls/i.test(cause.message)
 }
 
 /** The servers of a url, and who logs in to them: the client itself does not read that from a url. */
@@ -76,18 +98,6 @@ function decode(text: string): string {
     return decodeURIComponent(text)
   } catch {
     return text
-  }
-}
-
-async function readCreds(file: string): Promise<Uint8Array> {
-  const { readFile } = await import("node:fs/promises")
-  try {
-    return await readFile(file)
-  } catch (cause) {
-    throw new MurmurError(`Cannot read the credentials file "${file}": ${(cause as Error).message}`, {
-      code: "BUS_CREDS",
-      cause,
-    })
   }
 }
 

@@ -1,3 +1,4 @@
+import type { LoginOptions } from "../bus/login.js"
 import type { Output } from "./output.js"
 
 /** What every command takes. */
@@ -5,8 +6,8 @@ export interface GlobalOptions {
   /** Servers by `--nats` or `NATS_URL`; without them the local mesh is looked for. */
   readonly nats: string | undefined
   readonly mesh: string
-  /** Credentials file. */
-  readonly creds: string | undefined
+  /** Who it is, and whom it trusts. */
+  readonly login: LoginOptions
   readonly json: boolean
 }
 

@@ -29,8 +29,12 @@ export interface CommandSpec {
 /** What every command takes, before or after its name. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { flags: "--nats <url>", description: "servers of the mesh (default: NATS_URL, else the local mesh of this folder)" },
-  { flags: "--mesh <name>", description: "name of the mesh (default: murmur)" },
-  { flags: "--creds <file>", description: "NATS credentials file" },
+  { flags: "--mesh <name>", description: "name of the mesh (default: MURMUR_MESH, else murmur)" },
+  { flags: "--creds <file>", description: "NATS credentials file (default: NATS_CREDS)" },
+  { flags: "--nkey <file>", description: "file with the nkey seed of a NATS user (default: NATS_NKEY)" },
+  { flags: "--tlsca <file>", description: "certificates of the authorities to trust (default: NATS_CA)" },
+  { flags: "--tlscert <file>", description: "own certificate, where servers ask for one (default: NATS_CERT)" },
+  { flags: "--tlskey <file>", description: "key of that certificate (default: NATS_KEY)" },
   { flags: "--json", description: "print JSON, for programs" },
 ]
 

@@ -63,7 +63,7 @@ export async function withMesh<T, B extends BusCore = BusCore>(
     url: await serverUrl(options),
     name: "murmur cli",
     mesh: options.mesh,
-    credsFile: options.creds,
+    ...options.login,
     connectTimeoutMs: CONNECT_MS,
   })
   const bounds = new Bounds(bus, use)

@@ -12,11 +12,11 @@ import { counted, printable } from "./text.js"
 
 /** `murmur doctor [paths...]`: looks at everything, says what is wrong and how to mend it. Fails when something is wrong. */
 export async function doctor(cli: Cli, [paths]: [string[]]): Promise<void> {
-  const { creds, nats } = cli.options
+  const { login, nats } = cli.options
   const checks: Check[] = [checkNode(), await checkBinary(nats === undefined)]
   if (nats === undefined) checks.push(await checkDisk())
   checks.push(checkSecrets())
-  if (creds !== undefined) checks.push(await checkCreds(creds))
+  if (login.credsFile !== undefined) checks.push(await checkCreds(login.credsFile))
   const server = await checkServer(cli)
   checks.push(...server.checks, ...(await checkMinds(paths, server.mesh)))
   if (cli.options.json) await cli.out.json(checks)

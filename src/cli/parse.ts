@@ -164,13 +164,31 @@ function bindArguments(command: CommandSpec, given: readonly string[]): (string 
   throw usageError(`"murmur ${command.name}" does not know what to do with ${JSON.stringify(extra)}`)
 }
 
-function globalOptions({ nats, mesh, creds, json }: Values): GlobalOptions {
+function globalOptions(values: Values): GlobalOptions {
+  const text = (name: string, variable: string): string | undefined =>
+    (values[name] as string | undefined) ?? (process.env[variable] || undefined)
   return {
-    nats: (nats as string | undefined) ?? (process.env.NATS_URL || undefined),
-    mesh: (mesh as string | undefined) ?? "murmur",
-    creds: creds as string | undefined,
-    json: json === true,
+    nats: text("nats", "NATS_URL"),
+    mesh: text("mesh", "MURMUR_MESH") ?? "murmur",
+    login: {
+      ...loginOf(values, text),
+      caFile: text("tlsca", "NATS_CA"),
+      certFile: text("tlscert", "NATS_CERT"),
+      keyFile: text("tlskey", "NATS_KEY"),
+    },
+    json: values.json === true,
   }
+}
+
+/** Who is named on the command line wins over whoever the environment names. */
+function loginOf(
+  { creds, nkey }: Values,
+  text: (name: string, variable: string) => string | undefined,
+): Pick<GlobalOptions["login"], "credsFile" | "nkeyFile"> {
+  if (creds !== undefined || nkey !== undefined) {
+    return { credsFile: creds as string | undefined, nkeyFile: nkey as string | undefined }
+  }
+  return { credsFile: text("creds", "NATS_CREDS"), nkeyFile: text("nkey", "NATS_NKEY") }
 }
 
 const camel = (name: string): string => name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())

@@ -7,9 +7,9 @@ const LEVELS = ["debug", "info", "warn", "error", "silent"]
 
 /** `murmur up`: checks what was written, and starts. */
 export async function startUp(
-  { options: { nats, mesh, creds, json } }: Cli,
+  { options: { nats, mesh, login, json } }: Cli,
   [paths]: [string[]],
-  { noHttp = false, ...options }: Omit<UpOptions, "nats" | "mesh" | "creds" | "json" | "http"> & { noHttp?: boolean },
+  { noHttp = false, ...options }: Omit<UpOptions, "nats" | "mesh" | "login" | "json" | "http"> & { noHttp?: boolean },
 ): Promise<void> {
   checkedArgument(() => checkName(mesh, "mesh"))
   const { logLevel } = options
@@ -21,8 +21,8 @@ export async function startUp(
     ...options,
     http: !noHttp,
     mesh,
+    login,
     json,
     ...(nats !== undefined && { nats }),
-    ...(creds !== undefined && { creds }),
   })
 }

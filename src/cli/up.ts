@@ -2,6 +2,7 @@ import { once } from "node:events"
 import { resolve } from "node:path"
 import { type Bus, openBus } from "../bus/bus.js"
 import { redactUrl } from "../bus/connection.js"
+import type { LoginOptions } from "../bus/login.js"
 import type { LocalServer } from "../bus/server/index.js"
 import { MurmurError } from "../errors.js"
 import type { HttpServer } from "../http/server.js"
@@ -24,7 +25,7 @@ export interface UpOptions {
   natsServer?: string
   nats?: string
   mesh: string
-  creds?: string
+  login: LoginOptions
   json?: boolean
   logLevel?: string
 }
@@ -101,7 +102,7 @@ async function start(
   })
   running.add("telemetry", () => telemetry.shutdown())
   const { log } = telemetry.telemetry
-  const bus = await openBus({ url: server.url, name: "murmur node", mesh: options.mesh, credsFile: options.creds, log })
+  const bus = await openBus({ url: server.url, name: "murmur node", mesh: options.mesh, ...options.login, log })
   running.add("connection", () => bus.close())
   const node = await MurmurNode.start({
     ...hosted,
