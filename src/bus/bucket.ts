@@ -1,5 +1,6 @@
 import type { KV, KvEntry } from "@nats-io/kv"
 import { ensureError, MurmurError } from "../errors.js"
+import { watchDirect } from "./bucket-direct.js"
 import type { Link } from "./link.js"
 import { apiCode } from "./streams.js"
 
@@ -36,7 +37,7 @@ export class Bucket {
   ) {}
 
   /**
-   * Opens a bucket, and creates it when it is not there.
+   * Opens a bucket, and creates it when it is not there and this client may.
    *
    * @throws MurmurError `BUCKET_OPEN`
    */
@@ -44,6 +45,7 @@ export class Bucket {
     const { Kvm } = await import("@nats-io/kv")
     const { ttlMs, replicas = 1, forgets } = options
     try {
+      if (link.rights.restricted) return new Bucket(name, await new Kvm(link.client).open(name), link)
       const kv = await new Kvm(link.client).create(name, {
         history: 1,
         replicas,
@@ -115,6 +117,8 @@ export class Bucket {
   /** What the bucket holds, then `synced`, then every change until aborted. Resumes after a lost connection. */
   async *watch(options: { signal: AbortSignal; filter?: string | undefined }): AsyncGenerator<BucketChange> {
     const key = options.filter ?? ">"
+    if (this.link.rights.restricted)
+      return yield* watchDirect(this.link, { ...options, bucket: this.name, filter: key })
     const watch = await this.kv.watch({ key })
     const stop = (): void => watch.stop()
     options.signal.addEventListener("abort", stop, { once: true })

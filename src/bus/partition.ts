@@ -21,6 +21,8 @@ const ORPHAN_CHECK_MS = 1_000
 const RETRY_MS_MAX = 5_000
 /** A consumption that lasted so long was none that fails again and again. */
 const STABLE_MS = 10_000
+/** A node that yields to others takes what waits when it has seen so often in a row that nobody else does. */
+const UNCLAIMED_LOOKS = 2
 
 /**
  * One durable consumer, pulled by this node: delivers its messages in stream order while the server has pinned the
@@ -29,11 +31,19 @@ const STABLE_MS = 10_000
  * What a dead owner held would come back only after the ack wait, behind newer events. So on its first message under a
  * new pin the node resets the consumer: delivery restarts at the ack floor, in order, at once. The same is done when a
  * delivery got lost on its way, and after a lost connection: a node without one owns nothing.
+ *
+ * The server pins whoever pulls first. So a node that leaves a partition to others does not pull it, and looks: what
+ * waits and is taken by nobody it takes all the same.
  */
 export class Partition {
   #tenure: Tenure | undefined
   #lastPin: string | undefined
   #messages: ConsumerMessages | undefined
+  #yielding = false
+  #holding = false
+  /** How often in a row it has seen that something waits and nobody owns the partition. */
+  #unclaimed = 0
+  #wake = (): void => {}
   #running: Promise<unknown> | undefined
   #releasable = false
   #stopping = new AbortController()
@@ -57,11 +67,41 @@ export class Partition {
     if (this.#running !== undefined && !this.#stopping.signal.aborted) return
     const before = this.#running
     this.#releasable = false
+    this.#holding = false
+    this.#unclaimed = 0
     this.#stopping = new AbortController()
     const { signal } = this.#stopping
     this.#running = Promise.resolve(before).then(() =>
       Promise.all([this.#run(signal), this.#freeWhatIsOrphaned(signal), this.#watchConnection(signal)]),
     )
+  }
+
+  /**
+   * Says whether this node leaves the partition to others. It then pulls only when it owns it, or when nobody takes what
+   * waits. Default: it does not.
+   */
+  yieldTo(others: boolean): void {
+    if (this.#yielding === others) return
+    this.#yielding = others
+    this.#unclaimed = 0
+    this.#wake()
+  }
+
+  /**
+   * Goes on owning the partition and hands out nothing more: what comes is for the next owner. So what has begun can be
+   * finished before another node begins. Until `resume` or `stop`.
+   */
+  hold(): void {
+    this.#holding = true
+  }
+
+  /** After `hold`: what was not handed out comes now, and what was and is not acked comes once more. */
+  resume(): void {
+    this.#holding = false
+    const pin = this.#tenure?.pin
+    if (pin === undefined) return
+    this.#lose()
+    this.#begin(pin)
   }
 
   /** Stops pulling; what was delivered stays with the caller, to be finished and acked. */
@@ -91,6 +131,8 @@ export class Partition {
   async #run(stopping: AbortSignal): Promise<void> {
     for (let failures = 0; !stopping.aborted && !this.link.connection.isClosed(); failures++) {
       try {
+        await this.#untilWanted(stopping)
+        if (stopping.aborted) return
         const consumer = await this.#consumer()
         if (stopping.aborted) return
         const messages = await this.#consume(consumer)
@@ -100,6 +142,10 @@ export class Partition {
         // an ended consumption while running is a fault, whatever the reason
         const error = await messages.closed()
         if (stopping.aborted) return
+        if (!this.#wanted) {
+          failures = -1
+          continue
+        }
         if (Date.now() - began > STABLE_MS) failures = 0
         this.options.log.warn({ durable: this.options.durable, error }, "consumption ended; starting it again")
       } catch (error) {
@@ -109,6 +155,20 @@ export class Partition {
       this.#lose()
       const waitMs = Math.min(RETRY_MS_MAX, 100 * 2 ** Math.min(failures, 10))
       await delay(waitMs, undefined, { signal: stopping }).catch(() => {})
+    }
+  }
+
+  get #wanted(): boolean {
+    return !this.#yielding || this.#unclaimed >= UNCLAIMED_LOOKS || this.#tenure !== undefined
+  }
+
+  /** Resolves when it is to pull, or stops. */
+  async #untilWanted(stopping: AbortSignal): Promise<void> {
+    while (!this.#wanted && !stopping.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+        stopping.addEventListener("abort", () => resolve(), { once: true })
+      })
     }
   }
 
@@ -155,12 +215,20 @@ export class Partition {
         if (info === undefined || stopping.aborted || this.#tenure !== undefined) continue
         const pin = pinOf(info)
         const elsewhere = pin !== undefined && pin !== this.#lastPin
+        this.#noteClaims(elsewhere, info)
         this.handler.onPassive?.(elsewhere)
         if (!elsewhere && info.num_ack_pending > 0) await this.#reset()
       } catch (error) {
         this.options.log.debug({ durable: this.options.durable, error }, "cannot look whether a partition is orphaned")
       }
     }
+  }
+
+  /** Pulls what nobody takes although it is left to others, and stops pulling when it need not. */
+  #noteClaims(elsewhere: boolean, { num_pending: pending, num_ack_pending: unacked }: ConsumerInfo): void {
+    this.#unclaimed = elsewhere || pending + unacked === 0 ? 0 : this.#unclaimed + 1
+    if (this.#wanted) this.#wake()
+    else void this.#messages?.close()
   }
 
   /** What was on its way when a connection broke is lost, and the server may give the partition to another node. */
@@ -181,6 +249,10 @@ export class Partition {
     if (this.#stopping.signal.aborted) return
     const pin = raw.headers?.get("Nats-Pin-Id") ?? ""
     const tenure = this.#tenure
+    if (this.#holding) {
+      if (tenure?.pin !== pin) this.#lose()
+      return // unacked, it comes to the next owner
+    }
     if (tenure?.pin === pin) {
       if (tenure.receive(new PulledMessage(raw, this.link.connection))) return
       this.options.log.warn({ durable: this.options.durable }, "a delivery got lost on its way; taking it back")

@@ -4,7 +4,8 @@ import { PermissionViolationError } from "@nats-io/transport-node"
 import { MurmurError } from "../errors.js"
 import type { StoredMessage } from "./decode.js"
 import type { Link } from "./link.js"
-import { header, type ReadMessage, StreamMessage } from "./stream-message.js"
+import { followDirect, readDirect, stored } from "./read-direct.js"
+import { type ReadMessage, StreamMessage } from "./stream-message.js"
 
 export type { ReadMessage } from "./stream-message.js"
 
@@ -41,6 +42,7 @@ const REFUSALS_MAX = 20
  * @throws what the server says when it refuses for half a minute: no such stream, no right to read it
  */
 export async function* readStream(link: Link, options: ReadOptions): AsyncGenerator<ReadMessage> {
+  if (link.rights.restricted) return yield* followDirect(link, options)
   const faults = new Faults(link, options.signal)
   let from = options.from
   while (!faults.over) {
@@ -74,6 +76,7 @@ export async function* readHistory(
   link: Link,
   options: ReadOptions & { readonly toSeq?: number },
 ): AsyncGenerator<ReadMessage> {
+  if (link.rights.restricted) return yield* readDirect(link, options)
   const { toSeq = Number.POSITIVE_INFINITY } = options
   const faults = new Faults(link, options.signal)
   let from = options.from
@@ -112,12 +115,7 @@ export async function* readHistory(
 export async function readMessage(link: Link, stream: string, seq: number): Promise<StoredMessage | undefined> {
   const found = await link.manager.streams.getMessage(stream, { seq })
   if (found === null) return undefined
-  const { subject, data, time, header: headers } = found
-  return {
-    ...{ subject, data, seq, time },
-    header: (name) => header(headers, name),
-    headerNames: () => headers?.keys() ?? [],
-  }
+  return stored(found)
 }
 
 /** Faults of one reading, and when it is over. */

@@ -1,9 +1,7 @@
-import { setTimeout as delay } from "node:timers/promises"
-import { NoRespondersError, RequestError, TimeoutError } from "@nats-io/transport-node"
-import { errorCode } from "../errors.js"
+import { askUntilAnswered } from "./ask.js"
 import type { Link } from "./link.js"
 import type { Publisher } from "./publisher.js"
-import { readHistory } from "./reader.js"
+import { readDirect } from "./read-direct.js"
 
 /** One record of a log stream. */
 export interface LogRecord {
@@ -44,16 +42,6 @@ export interface RecordLog {
   deleteBefore(subject: string, seq: number): Promise<void>
 }
 
-const RETRY_MS_MAX = 2_000
-
-/** Whether the server did not answer, or cannot at the moment: it leads no stream yet, it starts. */
-function isTransient(error: unknown): boolean {
-  if (error instanceof TimeoutError || error instanceof NoRespondersError) return true
-  if (error instanceof RequestError) return error.isNoResponders()
-  // the client does not export the class of the last one
-  return errorCode(error) === "BUS_UNAVAILABLE" || (error as Error).name === "JetStreamNotEnabled"
-}
-
 /** A log stream of the mesh. */
 export class StreamLog implements RecordLog {
   constructor(
@@ -74,31 +62,22 @@ export class StreamLog implements RecordLog {
 
   async last(subject: string): Promise<LogRecord | undefined> {
     const { streams } = this.link.manager
-    return (await this.#ask(() => streams.getMessage(this.stream, { last_by_subj: subject }))) ?? undefined
+    return (
+      (await askUntilAnswered(this.link, () => streams.getMessage(this.stream, { last_by_subj: subject }))) ?? undefined
+    )
   }
 
   async at(seq: number): Promise<LogRecord | undefined> {
-    return (await this.#ask(() => this.link.manager.streams.getMessage(this.stream, { seq }))) ?? undefined
-  }
-
-  /** For what does no harm twice: it is asked until the server answers. @throws MurmurError `BUS_CLOSED` */
-  async #ask<T>(work: () => Promise<T>): Promise<T> {
-    for (let failures = 0; ; failures++) {
-      try {
-        return await this.link.state.ask(work)
-      } catch (error) {
-        if (!isTransient(error)) throw error
-        await delay(Math.min(RETRY_MS_MAX, 50 * 2 ** Math.min(failures, 10)))
-      }
-    }
+    const { streams } = this.link.manager
+    return (await askUntilAnswered(this.link, () => streams.getMessage(this.stream, { seq }))) ?? undefined
   }
 
   read(subject: string, { from, to }: { readonly from: number; readonly to?: number }): AsyncIterable<LogRecord> {
     const range = to === undefined ? {} : { toSeq: to }
-    return readHistory(this.link, { stream: this.stream, filter: subject, from: { seq: from }, ...range })
+    return readDirect(this.link, { stream: this.stream, filter: subject, from: { seq: from }, ...range })
   }
 
   async deleteBefore(subject: string, seq: number): Promise<void> {
-    await this.#ask(() => this.link.manager.streams.purge(this.stream, { filter: subject, seq }))
+    await askUntilAnswered(this.link, () => this.link.manager.streams.purge(this.stream, { filter: subject, seq }))
   }
 }
