@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises"
 import type { Consumer, ConsumerInfo, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
 import { ensureError, MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
+import { Claim } from "./claim.js"
 import { durableInfo, GROUP, resetDurable } from "./consumers.js"
 import type { Link } from "./link.js"
 import { type PartitionHandler, PulledMessage, Tenure } from "./tenure.js"
@@ -21,8 +22,6 @@ const ORPHAN_CHECK_MS = 1_000
 const RETRY_MS_MAX = 5_000
 /** A consumption that lasted so long was none that fails again and again. */
 const STABLE_MS = 10_000
-/** A node that yields to others takes what waits when it has seen so often in a row that nobody else does. */
-const UNCLAIMED_LOOKS = 2
 
 /**
  * One durable consumer, pulled by this node: delivers its messages in stream order while the server has pinned the
@@ -31,19 +30,13 @@ const UNCLAIMED_LOOKS = 2
  * What a dead owner held would come back only after the ack wait, behind newer events. So on its first message under a
  * new pin the node resets the consumer: delivery restarts at the ack floor, in order, at once. The same is done when a
  * delivery got lost on its way, and after a lost connection: a node without one owns nothing.
- *
- * The server pins whoever pulls first. So a node that leaves a partition to others does not pull it, and looks: what
- * waits and is taken by nobody it takes all the same.
  */
 export class Partition {
   #tenure: Tenure | undefined
   #lastPin: string | undefined
   #messages: ConsumerMessages | undefined
-  #yielding = false
+  readonly #claim = new Claim()
   #holding = false
-  /** How often in a row it has seen that something waits and nobody owns the partition. */
-  #unclaimed = 0
-  #wake = (): void => {}
   #running: Promise<unknown> | undefined
   #releasable = false
   #stopping = new AbortController()
@@ -67,8 +60,7 @@ export class Partition {
     if (this.#running !== undefined && !this.#stopping.signal.aborted) return
     const before = this.#running
     this.#releasable = false
-    this.#holding = false
-    this.#unclaimed = 0
+    this.#setHolding(false)
     this.#stopping = new AbortController()
     const { signal } = this.#stopping
     this.#running = Promise.resolve(before).then(() =>
@@ -76,32 +68,26 @@ export class Partition {
     )
   }
 
-  /**
-   * Says whether this node leaves the partition to others. It then pulls only when it owns it, or when nobody takes what
-   * waits. Default: it does not.
-   */
-  yieldTo(others: boolean): void {
-    if (this.#yielding === others) return
-    this.#yielding = others
-    this.#unclaimed = 0
-    this.#wake()
+  /** Says whether it is left to others: then it is pulled only while it is owned, or when nobody takes what waits. */
+  leave(left: boolean): void {
+    this.#claim.leave(left)
   }
 
   /**
-   * Goes on owning the partition and hands out nothing more: what comes is for the next owner. So what has begun can be
-   * finished before another node begins. Until `resume` or `stop`.
+   * Hands out nothing more and goes on owning the partition, if it does: so what has begun can be finished before another
+   * node begins. What comes meanwhile is for the next owner. Until `resume` or `stop`.
    */
   hold(): void {
-    this.#holding = true
+    this.#setHolding(true)
+    if (!this.owned) this.#lose()
   }
 
   /** After `hold`: what was not handed out comes now, and what was and is not acked comes once more. */
   resume(): void {
-    this.#holding = false
+    this.#setHolding(false)
     const pin = this.#tenure?.pin
-    if (pin === undefined) return
     this.#lose()
-    this.#begin(pin)
+    if (pin !== undefined) this.#begin(pin)
   }
 
   /** Stops pulling; what was delivered stays with the caller, to be finished and acked. */
@@ -109,6 +95,7 @@ export class Partition {
     const running = this.#running
     if (this.owned) this.#releasable = true
     this.#stopping.abort()
+    this.#claim.renew()
     this.#lose()
     await this.#messages?.close()
     await running
@@ -131,7 +118,7 @@ export class Partition {
   async #run(stopping: AbortSignal): Promise<void> {
     for (let failures = 0; !stopping.aborted && !this.link.connection.isClosed(); failures++) {
       try {
-        await this.#untilWanted(stopping)
+        while (!this.#wanted && !stopping.aborted) await this.#claim.changed()
         if (stopping.aborted) return
         const consumer = await this.#consumer()
         if (stopping.aborted) return
@@ -143,7 +130,7 @@ export class Partition {
         const error = await messages.closed()
         if (stopping.aborted) return
         if (!this.#wanted) {
-          failures = -1
+          failures = 0
           continue
         }
         if (Date.now() - began > STABLE_MS) failures = 0
@@ -158,18 +145,9 @@ export class Partition {
     }
   }
 
+  /** Whether it is to be pulled. */
   get #wanted(): boolean {
-    return !this.#yielding || this.#unclaimed >= UNCLAIMED_LOOKS || this.#tenure !== undefined
-  }
-
-  /** Resolves when it is to pull, or stops. */
-  async #untilWanted(stopping: AbortSignal): Promise<void> {
-    while (!this.#wanted && !stopping.aborted) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-        stopping.addEventListener("abort", () => resolve(), { once: true })
-      })
-    }
+    return this.#tenure !== undefined || this.#claim.stands
   }
 
   async #consumer(): Promise<Consumer> {
@@ -215,20 +193,14 @@ export class Partition {
         if (info === undefined || stopping.aborted || this.#tenure !== undefined) continue
         const pin = pinOf(info)
         const elsewhere = pin !== undefined && pin !== this.#lastPin
-        this.#noteClaims(elsewhere, info)
+        this.#claim.saw(!elsewhere && info.num_pending + info.num_ack_pending > 0)
+        if (!this.#wanted) this.#endPulls()
         this.handler.onPassive?.(elsewhere)
         if (!elsewhere && info.num_ack_pending > 0) await this.#reset()
       } catch (error) {
         this.options.log.debug({ durable: this.options.durable, error }, "cannot look whether a partition is orphaned")
       }
     }
-  }
-
-  /** Pulls what nobody takes although it is left to others, and stops pulling when it need not. */
-  #noteClaims(elsewhere: boolean, { num_pending: pending, num_ack_pending: unacked }: ConsumerInfo): void {
-    this.#unclaimed = elsewhere || pending + unacked === 0 ? 0 : this.#unclaimed + 1
-    if (this.#wanted) this.#wake()
-    else void this.#messages?.close()
   }
 
   /** What was on its way when a connection broke is lost, and the server may give the partition to another node. */
@@ -293,7 +265,18 @@ export class Partition {
   #lose(): void {
     const tenure = this.#tenure
     this.#tenure = undefined
+    if (this.#holding) this.#endPulls()
     tenure?.end()
+  }
+
+  #setHolding(holding: boolean): void {
+    this.#holding = holding
+    this.#claim.hold(holding)
+  }
+
+  #endPulls(): void {
+    void this.#messages?.close()
+    this.#messages = undefined
   }
 }
 
