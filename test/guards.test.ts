@@ -198,7 +198,11 @@ test("a session whose outputs are too many commits nothing and publishes nothing
   const { bus } = mesh
   const commits = async (): Promise<number> => {
     let count = 0
-    const read = { stream: bus.names.sessions, filter: bus.names.sessionSubject("teller", "one"), from: { seq: 1 } }
+    const read = {
+      stream: bus.names.sessionsOf("any"),
+      filter: bus.names.sessionSubject("teller", "one"),
+      from: { seq: 1 },
+    }
     for await (const { data, subject, seq } of readHistory(bus.link, read)) {
       if (parseSessionRecord(data, subject, seq).kind === "commit") count += 1
     }

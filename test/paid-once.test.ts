@@ -71,7 +71,7 @@ const resultOf = (n: number): string => `${n * 2} ${(n + 1) * 2}`
 /** When each answer of a model was written to a journal, by sum and turn. */
 async function journaled(): Promise<Map<string, number>> {
   const at = new Map<string, number>()
-  const read = { stream: bus.names.steps, filter: `${bus.names.mesh}.step.worker.>`, from: { seq: 1 } }
+  const read = { stream: bus.names.stepsOf("any"), filter: `${bus.names.mesh}.step.worker.>`, from: { seq: 1 } }
   const turns = new Map<string, number>()
   for await (const message of readHistory(bus.link, read)) {
     const record = JSON.parse(Buffer.from(message.data).toString()) as { kind: string; call: string; answer: unknown }

@@ -25,7 +25,7 @@ async function lettersOf(bus: Bus) {
 async function journalOf({ link, names }: Bus, agent: string, step: string): Promise<string[]> {
   const kinds: string[] = []
   const filter = `${names.mesh}.step.${agent}.${step}`
-  for await (const { data, subject } of readHistory(link, { stream: names.steps, filter, from: { seq: 1 } })) {
+  for await (const { data, subject } of readHistory(link, { stream: names.stepsOf("any"), filter, from: { seq: 1 } })) {
     kinds.push(parseRecord(data, subject).kind)
   }
   return kinds

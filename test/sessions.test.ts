@@ -12,7 +12,11 @@ import type { MeshNames } from "../src/bus/subjects.js"
 import { readSession } from "../src/node/session-view.js"
 import { startMesh, type TestMesh, take, until } from "./support/mesh.js"
 
-const sessionPorts = (bus: Bus): SessionPorts => ({ names: bus.names, clock: systemClock, log: busLogs(bus).sessions })
+const sessionPorts = (bus: Bus): SessionPorts => ({
+  names: bus.names,
+  clock: systemClock,
+  log: busLogs(bus, "any").sessions,
+})
 
 const Paid = defineEvent("bank.paid", z.object({ account: z.string(), amount: z.number() }), { key: (d) => d.account })
 const Balance = defineEvent("bank.balance", z.object({ balance: z.number(), n: z.number() }))
@@ -56,7 +60,7 @@ async function publish(of: TestMesh, drafts: ReturnType<typeof pay>[]): Promise<
 
 async function commitsOf(of: TestMesh, key: string): Promise<number> {
   const names: MeshNames = of.bus.names
-  const info = await of.bus.link.manager.streams.info(names.sessions, {
+  const info = await of.bus.link.manager.streams.info(names.sessionsOf("any"), {
     subjects_filter: names.sessionSubject("teller", key),
   })
   return Object.values(info.state.subjects ?? {})[0] ?? 0
@@ -234,7 +238,8 @@ test("what is committed waits until its outputs are taken, and is no dead letter
   await take(mesh.bus, "bank.balance", 1)
   // no room for outputs, while commits are taken
   const { manager } = mesh.bus.link
-  const { events, sessions } = mesh.bus.names
+  const { events } = mesh.bus.names
+  const sessions = mesh.bus.names.sessionsOf("any")
   await publish(mesh, [pay(2)])
   await take(mesh.bus, "bank.balance", 2)
   await manager.streams.update(events, { discard: "new", max_msgs: 5 } as never)

@@ -51,18 +51,21 @@ describe("streams", () => {
     }
     await bus.ensureStreams()
     await manager.streams.update(bus.names.events, { max_age: 3_600e9, max_bytes: 5_000_000, duplicate_window: 30e9 })
-    await manager.streams.update(bus.names.steps, { max_age: 7_200e9, allow_direct: false })
+    await manager.streams.update(bus.names.stepsOf("any"), { max_age: 7_200e9, allow_direct: false })
     const changed = (await bus.ensureStreams()).filter(({ action }) => action !== "none")
     // what is not retention is ours
     expect(changed).toEqual([
       {
-        stream: bus.names.steps,
+        stream: bus.names.stepsOf("any"),
         action: "update",
         differences: [{ setting: "allow_direct", found: false, wanted: true }],
       },
     ])
     expect(await kept()).toEqual([3_600_000, 5_000_000, 30_000])
-    expect((await manager.streams.info(bus.names.steps)).config).toMatchObject({ max_age: 7_200e9, allow_direct: true })
+    expect((await manager.streams.info(bus.names.stepsOf("any"))).config).toMatchObject({
+      max_age: 7_200e9,
+      allow_direct: true,
+    })
     await bus.ensureStreams({ eventsBytesMax: 6_000_000 })
     expect(await kept()).toEqual([3_600_000, 6_000_000, 30_000])
   })

@@ -86,7 +86,7 @@ class Scene {
 
   async run(wanted: number): Promise<Duplicates> {
     const { names } = this.mesh.bus
-    const streams = [names.events, names.sessions, names.steps]
+    const streams = [names.events, names.sessionsOf("any"), names.stepsOf("any")]
     const began = performance.now()
     this.#proxy?.judge(ackSwallower(streams, SHARE_OF_ACKS, seeded(SEED), this.#faults))
     const disturbing = new AbortController()

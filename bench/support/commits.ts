@@ -7,7 +7,12 @@ import type { BenchMesh } from "./mesh.js"
 export function followCommits({ bus }: BenchMesh, agent: string, onCommit: (commit: CommitRecord) => void): () => void {
   const ending = new AbortController()
   const { signal } = ending
-  const read = { stream: bus.names.sessions, filter: `${bus.names.mesh}.ses.${agent}.*`, from: { seq: 1 }, signal }
+  const read = {
+    stream: bus.names.sessionsOf("any"),
+    filter: `${bus.names.mesh}.ses.${agent}.*`,
+    from: { seq: 1 },
+    signal,
+  }
   void (async () => {
     for await (const { data, subject, seq } of readStream(bus.link, read)) {
       const record = parseSessionRecord(data, subject, seq)
@@ -19,7 +24,7 @@ export function followCommits({ bus }: BenchMesh, agent: string, onCommit: (comm
 
 /** The causes of all commits of an agent, repeats included. */
 export async function causesOf({ bus }: BenchMesh, agent: string): Promise<string[]> {
-  const read = { stream: bus.names.sessions, filter: `${bus.names.mesh}.ses.${agent}.*`, from: { seq: 1 } }
+  const read = { stream: bus.names.sessionsOf("any"), filter: `${bus.names.mesh}.ses.${agent}.*`, from: { seq: 1 } }
   const causes: string[] = []
   for await (const { data, subject, seq } of readHistory(bus.link, read)) {
     const record = parseSessionRecord(data, subject, seq)

@@ -16,9 +16,10 @@ export function busEvents(bus: Bus): EventPort {
   }
 }
 
-/** The ports of handlers, over a bus. */
+/** The ports of an agent with a handler, over a bus. */
 export function handlerPorts(
   bus: Bus,
+  agent: string,
   ports: AgentPorts,
   node: Pick<HandlerPorts, "alone" | "suspension">,
 ): HandlerPorts {
@@ -26,7 +27,7 @@ export function handlerPorts(
   return {
     ...ports,
     ...node,
-    logs: busLogs(bus),
+    logs: busLogs(bus, agent),
     openLane: (durable, handler, { batchMax, room }) => {
       const options = { stream: names.events, durable, batchMax, log: ports.telemetry.log }
       if (room === undefined) return new Partition(link, options, handler)
@@ -35,11 +36,11 @@ export function handlerPorts(
   }
 }
 
-/** The log streams of a mesh. */
-export function busLogs({ link, names, publisher }: Bus): HandlerPorts["logs"] {
+/** The log streams of an agent. */
+export function busLogs({ link, names, publisher }: Bus, agent: string): HandlerPorts["logs"] {
   return {
-    sessions: new StreamLog(link, publisher, names.sessions),
-    steps: new StreamLog(link, publisher, names.steps),
+    sessions: new StreamLog(link, publisher, names.sessionsOf(agent)),
+    steps: new StreamLog(link, publisher, names.stepsOf(agent)),
   }
 }
 

@@ -8,15 +8,19 @@ import type { EventDraft } from "./event.js"
 import type { Link } from "./link.js"
 import { type BulkOptions, type PublishAck, Publisher, type PublishOptions } from "./publisher.js"
 import { Rights } from "./rights.js"
-import { MeshNames } from "./subjects.js"
+import { streamInfo } from "./streams.js"
+import { MeshNames, type StreamLayout } from "./subjects.js"
 import { within } from "./within.js"
 
 const FLUSH_MS_MAX = 2_000
+const LAYOUT_MS_MAX = 2_000
 
 /** Which mesh, on which servers. */
 export interface BusOptions extends ConnectionOptions {
   /** Default `murmur`. */
   readonly mesh?: string
+  /** Default: as the mesh was deployed; `mesh` for a new one. */
+  readonly layout?: StreamLayout | undefined
   readonly log?: Log
 }
 
@@ -109,7 +113,29 @@ export class BusCore {
 
 /** @throws MurmurError `NAME_INVALID` */
 function namesOf(options: BusOptions): MeshNames {
-  return new MeshNames(options.mesh ?? "murmur")
+  return new MeshNames(options.mesh ?? "murmur", options.layout)
+}
+
+/** Options with the layout that the mesh has, unless one is given. */
+export async function withLayout(link: Link, options: BusOptions): Promise<BusOptions> {
+  return options.layout === undefined ? { ...options, layout: await findLayout(link, namesOf(options)) } : options
+}
+
+/** A mesh whose events have a stream, and whose session logs have none in common, has one for each agent. */
+async function findLayout({ manager, rights }: Link, names: MeshNames): Promise<StreamLayout> {
+  if (rights.restricted) return "agent"
+  const isThere = async (stream: string): Promise<boolean> => {
+    let found = false
+    await within(
+      LAYOUT_MS_MAX,
+      streamInfo(manager, stream).then((info) => {
+        found = info !== undefined
+      }),
+    )
+    return found
+  }
+  const [events, common] = await Promise.all([isThere(names.events), isThere(names.sessionsOf("any"))])
+  return events && !common ? "agent" : "mesh"
 }
 
 /** Connects. @throws MurmurError `NAME_INVALID` for the mesh's name, and as {@link connectNats} */
@@ -126,5 +152,6 @@ export async function openLink(options: BusOptions): Promise<Link> {
 
 /** Connects for a short-lived command. */
 export async function openBusCore(options: BusOptions): Promise<BusCore> {
-  return new BusCore(await openLink(options), options)
+  const link = await openLink(options)
+  return new BusCore(link, await withLayout(link, options))
 }

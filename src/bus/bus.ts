@@ -1,8 +1,8 @@
-import { BusCore, type BusOptions, openLink } from "./bus-core.js"
+import { BusCore, type BusOptions, openLink, withLayout } from "./bus-core.js"
 import type { Link } from "./link.js"
 import { EventStream, type ObserveOptions } from "./observe.js"
 import { Schedules } from "./schedules.js"
-import { ensureStreams, type RetentionOptions, type StreamChange } from "./streams.js"
+import { ensureStreams, type StreamChange, type StreamOptions } from "./streams.js"
 import { Timers } from "./timers.js"
 
 /** The whole bus: publish, observe, buckets, schedules, streams. One connection. */
@@ -34,7 +34,7 @@ export class Bus extends BusCore {
    *
    * @throws MurmurError `STREAM_MIGRATE`
    */
-  ensureStreams(options: RetentionOptions = {}): Promise<StreamChange[]> {
+  ensureStreams(options: StreamOptions = {}): Promise<StreamChange[]> {
     return ensureStreams(this.link.manager, this.names, options, this.log)
   }
 }
@@ -47,5 +47,6 @@ export class Bus extends BusCore {
  * const bus = await openBus({ url: "nats://127.0.0.1:4222", name: "my-tool" })
  */
 export async function openBus(options: BusOptions): Promise<Bus> {
-  return new Bus(await openLink(options), options)
+  const link = await openLink(options)
+  return new Bus(link, await withLayout(link, options))
 }

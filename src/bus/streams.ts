@@ -20,6 +20,12 @@ export interface RetentionOptions {
   readonly dedupWindowMs?: number
 }
 
+/** The streams of a mesh, and how much they keep. */
+export interface StreamOptions extends RetentionOptions {
+  /** Whose session logs and journals get streams, where each agent has its own. */
+  readonly agents?: readonly string[]
+}
+
 /** What {@link ensureStreams} did, or would do. */
 export interface StreamChange {
   readonly stream: string
@@ -47,7 +53,7 @@ const COUNTERS = {
 type Wanted = Partial<StreamConfig> & Pick<StreamConfig, "name" | "subjects">
 
 /** The streams of a mesh. Limits are explicit: newer servers stop at 1,000 consumers a stream otherwise. */
-export function streamConfigs(names: MeshNames, options: RetentionOptions = {}): Wanted[] {
+export function streamConfigs(names: MeshNames, options: StreamOptions = {}): Wanted[] {
   const common = {
     storage: "file" as const,
     retention: "limits" as const,
@@ -67,15 +73,7 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
       duplicate_window: (options.dedupWindowMs ?? 120_000) * NANOS,
       discard: "old",
     },
-    { ...common, name: names.sessions, subjects: [`${names.mesh}.ses.>`], discard: "new" },
-    {
-      ...common,
-      name: names.steps,
-      subjects: [`${names.mesh}.step.>`],
-      allow_msg_ttl: true, // what a suspended step needs is kept for as long as it waits
-      max_age: 7 * DAY_MS * NANOS, // a step that was not finished in a week is not finished any more
-      discard: "new",
-    },
+    ...logConfigs(names, options.agents ?? []).map((log) => ({ ...common, ...log })),
     { ...common, name: names.dead, subjects: [`${names.mesh}.dead.>`], discard: "new" },
     {
       ...common,
@@ -103,6 +101,21 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
   ]
 }
 
+/** The streams of session logs and journals: one of each kind, or one of each kind for every agent. */
+function logConfigs(names: MeshNames, agents: readonly string[]): Wanted[] {
+  const owners = names.layout === "mesh" ? [{ name: "any", of: "" }] : agents.map((name) => ({ name, of: `.${name}` }))
+  return owners.flatMap(({ name, of }): Wanted[] => [
+    { name: names.sessionsOf(name), subjects: [`${names.mesh}.ses${of}.>`], discard: "new" },
+    {
+      name: names.stepsOf(name),
+      subjects: [`${names.mesh}.step${of}.>`],
+      allow_msg_ttl: true, // what a suspended step needs is kept for as long as it waits
+      max_age: 7 * DAY_MS * NANOS, // a step that was not finished in a week is not finished any more
+      discard: "new",
+    },
+  ])
+}
+
 /**
  * Creates the streams of a mesh and brings existing ones up to date; safe to run again and from several places at once. Of an
  * existing stream's retention only what `options` gives is changed.
@@ -112,7 +125,7 @@ export function streamConfigs(names: MeshNames, options: RetentionOptions = {}):
 export async function ensureStreams(
   manager: JetStreamManager,
   names: MeshNames,
-  options: RetentionOptions = {},
+  options: StreamOptions = {},
   log: Log = silentLog,
 ): Promise<StreamChange[]> {
   const changes: StreamChange[] = []
@@ -132,7 +145,7 @@ interface Setup {
   readonly log: Log
 }
 
-function givenFor({ name }: Wanted, names: MeshNames, options: RetentionOptions): ReadonlySet<string> {
+function givenFor({ name }: Wanted, names: MeshNames, options: StreamOptions): ReadonlySet<string> {
   const given = new Set<string>()
   if (options.replicas !== undefined) given.add("num_replicas")
   if (name !== names.events) return given

@@ -153,26 +153,46 @@ function badToken(token: string, hint: string): MurmurError {
   )
 }
 
+/**
+ * How session logs and journals lie in streams. `mesh`: all in one stream of each kind. `agent`: a stream of each kind for
+ * every agent, so that a node can be given the right to read those of its agents and no others.
+ */
+export type StreamLayout = "mesh" | "agent"
+
 /** The subjects and stream names of one mesh. */
 export class MeshNames {
   readonly events: string
-  readonly sessions: string
-  readonly steps: string
   readonly timers: string
   readonly dead: string
   readonly budgets: string
   readonly usage: string
 
   /** @throws MurmurError `NAME_INVALID` */
-  constructor(readonly mesh: string) {
+  constructor(
+    readonly mesh: string,
+    readonly layout: StreamLayout = "mesh",
+  ) {
     checkName(mesh, "mesh")
     this.events = `${mesh}_EVENTS`
-    this.sessions = `${mesh}_SESSIONS`
-    this.steps = `${mesh}_STEPS`
     this.timers = `${mesh}_TIMERS`
     this.dead = `${mesh}_DEAD`
     this.budgets = `${mesh}_BUDGETS`
     this.usage = `${mesh}_USAGE`
+  }
+
+  /** The stream of an agent's session logs. @throws MurmurError `NAME_INVALID` */
+  sessionsOf(agent: string): string {
+    return this.#streamOf("SESSIONS", agent)
+  }
+
+  /** The stream of an agent's journals. @throws MurmurError `NAME_INVALID` */
+  stepsOf(agent: string): string {
+    return this.#streamOf("STEPS", agent)
+  }
+
+  #streamOf(kind: "SESSIONS" | "STEPS", agent: string): string {
+    checkName(agent, "agent")
+    return this.layout === "mesh" ? `${this.mesh}_${kind}` : `${this.mesh}_${kind}_${agent}`
   }
 
   /** What the EVENTS stream listens to, and the transform that adds the partitions of the key. */

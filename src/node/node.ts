@@ -259,7 +259,7 @@ export class MurmurNode {
       behaviour.kind === "handle"
         ? new HandlerHost(
             { ...agent, behaviour },
-            handlerPorts(bus, ports, { alone: this.#alone, suspension: this.#suspensions }),
+            handlerPorts(bus, agent.name, ports, { alone: this.#alone, suspension: this.#suspensions }),
           )
         : new ReactHost({ ...agent, behaviour }, { ...ports, bus })
     this.#hosts.set(agent.name, host)

@@ -54,7 +54,7 @@ export async function readSession(
   const commits: CommitView[] = []
   let state: unknown = null
   let found = false
-  const read = { stream: bus.names.sessions, filter: subject, from: { seq: 1 }, signal }
+  const read = { stream: bus.names.sessionsOf(agent), filter: subject, from: { seq: 1 }, signal }
   for await (const message of readHistory(bus.link, read)) {
     const record = parseSessionRecord(message.data, subject, message.seq)
     const past = isPast(at, message.seq, message.time)

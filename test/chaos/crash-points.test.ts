@@ -97,7 +97,7 @@ class Scene {
   /** How many answers are in the journals. */
   async journaled(): Promise<number> {
     let answers = 0
-    const read = { stream: this.bus.names.steps, filter: `${this.bus.names.mesh}.step.*.*`, from: { seq: 1 } }
+    const read = { stream: this.bus.names.stepsOf("any"), filter: `${this.bus.names.mesh}.step.*.*`, from: { seq: 1 } }
     for await (const { data, subject } of readHistory(this.bus.link, read)) {
       if (parseRecord(data, subject).kind === "answer") answers += 1
     }

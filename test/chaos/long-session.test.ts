@@ -20,7 +20,7 @@ const KEY = "the only one"
 function open(agent: string, snapshotEvery: number, keepCommits = Number.POSITIVE_INFINITY): SessionStore {
   const evolve = { Counted: (count: number, _: unknown): number => count + 1 }
   const bounds = { snapshotEvery, keepCommits, warmBytesMax: 64 * 2 ** 20 }
-  const ports = { names: bus.names, clock: systemClock, log: busLogs(bus).sessions }
+  const ports = { names: bus.names, clock: systemClock, log: busLogs(bus, agent).sessions }
   return openSessions(ports, agent, { initial: 0, evolve, version: 1, ...bounds })
 }
 
@@ -80,7 +80,7 @@ test("a session that keeps few of its commits remembers the causes of all", { ti
   bus = await openBus({ url: server.url, name: "tester" })
   await bus.ensureStreams()
   await write(open("trimmed", 500, 1_000))
-  const { state } = await bus.link.manager.streams.info(bus.names.sessions)
+  const { state } = await bus.link.manager.streams.info(bus.names.sessionsOf("any"))
   expect(state.messages).toBeLessThan(1_000 + 2 * 500 + COMMITS / 1_000 + 10)
   await fold("trimmed", 500)
 })

@@ -59,7 +59,7 @@ test("what is committed waits for room in the stream of events, and nothing is d
 
 test("a full stream of sessions: steps are tried again, and done once there is room", { timeout: 60_000 }, async () => {
   bank = await Bank.open({ env: { BACKOFF_MS: "500" } })
-  const { sessions } = bank.bus.names
+  const sessions = bank.bus.names.sessionsOf("any")
   await bank.startNode()
   await bank.pay(100)
   await bank.check()

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto"
 import { z } from "zod"
 import type { Bus } from "../../bus/bus.js"
+import type { StoredMessage } from "../../bus/decode.js"
 import type { SealedEvent } from "../../bus/encode.js"
-import { type ReadMessage, readHistory } from "../../bus/reader.js"
+import { readDirect } from "../../bus/read-direct.js"
 import { isMurmurError, MurmurError } from "../../errors.js"
 
 /** One window that closed, in a commit. */
@@ -64,12 +65,13 @@ export class WindowLog {
 
   private constructor(
     private readonly bus: Bus,
+    private readonly stream: string,
     private readonly subject: string,
   ) {}
 
   /** Reads the log of a partition. */
   static async open(bus: Bus, agent: string, partition: number): Promise<WindowLog> {
-    const log = new WindowLog(bus, `${bus.names.mesh}.ses.${agent}._windows.${partition}`)
+    const log = new WindowLog(bus, bus.names.sessionsOf(agent), `${bus.names.mesh}.ses.${agent}._windows.${partition}`)
     await log.#load()
     return log
   }
@@ -144,11 +146,11 @@ export class WindowLog {
     if (last === undefined) return
     const head = parse(last.data, this.subject)
     const from = head.kind === "commit" && head.foldFrom > 0 ? head.foldFrom : 1
-    const read = { stream: this.bus.names.sessions, filter: this.subject, from: { seq: from } }
-    for await (const message of readHistory(this.bus.link, read)) this.#foldMessage(message)
+    const read = { stream: this.stream, filter: this.subject, from: { seq: from } }
+    for await (const message of readDirect(this.bus.link, read)) this.#foldMessage(message)
   }
 
-  #foldMessage(message: ReadMessage): void {
+  #foldMessage(message: StoredMessage): void {
     const record = parse(message.data, this.subject)
     this.#lastSeq = message.seq
     this.#fold(record)
@@ -190,12 +192,12 @@ export class WindowLog {
     await this.#append({ kind: "commit", id, rebuildFrom: this.#rebuildFrom, foldFrom, closes: [], poisoned })
     const purge = { filter: this.subject, seq: foldFrom }
     // without the right to purge, or without an answer, it is only longer than it need be
-    await this.bus.link.manager.streams.purge(this.bus.names.sessions, purge).catch(() => {})
+    await this.bus.link.manager.streams.purge(this.stream, purge).catch(() => {})
   }
 
   async #lastRecord(): Promise<{ data: Uint8Array; seq: number } | undefined> {
     const query = { last_by_subj: this.subject }
-    return (await this.bus.link.manager.streams.getMessage(this.bus.names.sessions, query)) ?? undefined
+    return (await this.bus.link.manager.streams.getMessage(this.stream, query)) ?? undefined
   }
 }
 

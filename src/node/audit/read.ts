@@ -56,7 +56,7 @@ async function readEvents(bus: BusCore, filter: string): Promise<MurmurEvent[]> 
 async function readSessions(bus: BusCore, agent: string): Promise<Map<string, CommitRecord[]>> {
   const sessions = new Map<string, CommitRecord[]>()
   const filter = `${bus.names.mesh}.ses.${agent}.*`
-  for (const { subject, data, seq } of await readAllMessages(bus, bus.names.sessions, filter)) {
+  for (const { subject, data, seq } of await readAllMessages(bus, bus.names.sessionsOf(agent), filter)) {
     const record = parseSessionRecord(data, subject, seq)
     const commits = sessions.get(subject) ?? []
     sessions.set(subject, commits)

@@ -76,7 +76,7 @@ const AnswerRecord = z.object({ kind: z.literal("answer").optional(), call: z.st
 export async function readAnswers(bus: BusCore, agent: string): Promise<Map<string, number>> {
   const answers = new Map<string, number>()
   const filter = `${bus.names.mesh}.step.${agent}.*`
-  for (const { subject, data, time } of await readAllMessages(bus, bus.names.steps, filter)) {
+  for (const { subject, data, time } of await readAllMessages(bus, bus.names.stepsOf(agent), filter)) {
     const record = AnswerRecord.safeParse(JSON.parse(Buffer.from(data).toString()))
     if (!record.success) continue
     const name = `${subject.split(".").at(-1)} ${record.data.call.replace(/^run /, "")}`

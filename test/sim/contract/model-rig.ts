@@ -19,7 +19,7 @@ export async function onModel(seed: string, test: (rig: Rig) => Promise<void>): 
   const world = new World(seed, { trace: true })
   const server = new SimServer(world)
   const events = server.addStream(names.events, { dedupWindowMs: DEDUP_WINDOW_MS, transform: storedSubject })
-  const sessions = server.addStream(names.sessions)
+  const sessions = server.addStream(names.sessionsOf("any"))
   const delay = (ms: number): Promise<void> => new Promise((resolve) => void world.after(ms, resolve))
 
   const client = async (name: string): Promise<RigClient> => {

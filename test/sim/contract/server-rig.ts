@@ -26,7 +26,7 @@ export async function onServer(server: TestServer, mesh: string, test: (rig: Rig
   const client = async (name: string): Promise<RigClient> => {
     const bus = await open(name)
     return {
-      log: new StreamLog(bus.link, bus.publisher, names.sessions),
+      log: new StreamLog(bus.link, bus.publisher, names.sessionsOf("any")),
       publish: (n, { id, key } = {}) =>
         bus.publish({ type: "work.given", key: key ?? "k", data: n, id }, { producer: "cli" }),
       lane: (handler) => {

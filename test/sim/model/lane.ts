@@ -27,6 +27,7 @@ export class SimLane implements Puller {
   #tenure: Tenure | undefined
   #started = false
   #releasable = false
+  #holding = false
   #backingOff = false
   #silentSince: number | undefined
   #lastPin: number | undefined
@@ -50,20 +51,39 @@ export class SimLane implements Puller {
   }
 
   get pulling(): boolean {
-    if (!this.#started || this.#backingOff || !this.link.connected || !this.link.process.alive) return false
+    if (!this.#wanted || this.#backingOff || !this.link.connected || !this.link.process.alive) return false
     if (this.link.heard) return true
     return this.#silentSince !== undefined && this.#now - this.#silentSince < PULL_EXPIRES_MS
   }
 
   get heard(): boolean {
-    return this.#started && !this.#backingOff && this.link.heard
+    return this.#wanted && !this.#backingOff && this.link.heard
+  }
+
+  get #wanted(): boolean {
+    return this.#started && !(this.#holding && this.#tenure === undefined)
   }
 
   start(): void {
     if (this.#started) return
     this.#started = true
+    this.#holding = false
     this.#releasable = false
     this.#join()
+  }
+
+  hold(): void {
+    this.#holding = true
+    if (!this.owned) this.#lose()
+    this.link.say(() => this.consumer.heard(this))
+  }
+
+  resume(): void {
+    this.#holding = false
+    const pin = this.#tenure?.pin
+    this.#lose()
+    if (pin === undefined) this.#join()
+    else this.#begin(pin)
   }
 
   async stop(): Promise<void> {
@@ -116,6 +136,10 @@ export class SimLane implements Puller {
   #receive(message: HandedOut): void {
     if (!this.#started || this.#backingOff) return
     const tenure = this.#tenure
+    if (this.#holding) {
+      if (tenure?.pin !== message.pin) this.#lose()
+      return // unacked, it comes to the next owner
+    }
     if (tenure?.pin === message.pin) {
       if (this.#inOrder(tenure, message)) return
       this.#note(() => "a delivery is missing")

@@ -54,8 +54,8 @@ export class SimMesh {
     this.server = new SimServer(world)
     this.streams = {
       events: this.server.addStream(names.events, { dedupWindowMs: options.dedupWindowMs, transform: storedSubject }),
-      sessions: this.server.addStream(names.sessions),
-      steps: this.server.addStream(names.steps),
+      sessions: this.server.addStream(names.sessionsOf("any")),
+      steps: this.server.addStream(names.stepsOf("any")),
       dead: this.server.addStream(names.dead, { dedupWindowMs: LETTERS_DEDUP_MS }),
     }
     this.timers = new SimTimers(world, () => this.nodes)
