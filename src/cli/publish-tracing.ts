@@ -15,7 +15,7 @@ export async function startCommandTracing(mesh: string): Promise<CommandTracing>
   const off = { tracing: noTracing, end: async () => {} }
   if (!Object.keys(process.env).some((name) => name.startsWith("OTEL_"))) return off
   const { signalsFromEnv } = await import("../telemetry/signals.js")
-  if (!signalsFromEnv(process.env).traces) return off
+  if (signalsFromEnv(process.env).traces.length === 0) return off
   const [{ startTelemetry }, { VERSION }] = await Promise.all([
     import("../telemetry/setup.js"),
     import("../node/version.js"),
@@ -25,7 +25,7 @@ export async function startCommandTracing(mesh: string): Promise<CommandTracing>
     mesh,
     nodeId: "cli",
     version: VERSION,
-    env: { ...process.env, OTEL_METRICS_EXPORTER: "none" },
+    env: { ...process.env, OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" },
     prometheus: false,
     logLevel: "warn",
   })

@@ -12,6 +12,9 @@ export interface LineSink {
   write(line: string): unknown
 }
 
+/** Takes a line besides the sink, as it is there: redacted, and of a level that is on. */
+export type LineForward = (level: Exclude<LogLevel, "silent">, fields: object, message: string) => void
+
 export interface LogOptions {
   readonly level: LogLevel
   /** Lines for people instead of JSON. */
@@ -23,6 +26,8 @@ export interface LogOptions {
   readonly mixin: () => object
   /** Default: standard error. */
   readonly sink?: LineSink | undefined
+  /** Whoever else wants the lines now; asked at each. */
+  readonly forward?: () => LineForward | undefined
 }
 
 /**
@@ -54,12 +59,16 @@ export async function createLog(options: LogOptions): Promise<Log> {
     },
     destination,
   )
-  const { redactor } = options
+  const { redactor, forward } = options
   const on = LEVELS.slice(LEVELS.indexOf(options.level))
+  const write = (level: Exclude<LogLevel, "silent">, fields: object, message: string): void => {
+    const clean = redactor.value(fields) as object
+    const text = redactor.text(message)
+    logger[level](clean, text)
+    forward?.()?.(level, clean, text)
+  }
   const at = (level: Exclude<LogLevel, "silent">): Log["info"] =>
-    on.includes(level)
-      ? (fields, message) => logger[level](redactor.value(fields), redactor.text(message))
-      : silentLog[level]
+    on.includes(level) ? (fields, message) => write(level, fields, message) : silentLog[level]
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") }
 }
 

@@ -35,6 +35,8 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
   "murmur.http.rejected": "HTTP requests refused, by reason",
   "murmur.llm.cost": "What models have cost, in US dollars",
   "murmur.llm.retries": "Requests to models that failed and were sent again, by error",
+  "murmur.telemetry.dropped":
+    "Spans and log records that were lost on the way to the collector, and failed exports of metrics",
 }
 
 const HISTOGRAMS: Readonly<Record<HistogramName, string>> = {

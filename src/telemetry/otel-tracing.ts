@@ -67,6 +67,10 @@ class OpenSpan implements Span {
     this.#span.setAttributes(present(attributes))
   }
 
+  link(to: TraceContext): void {
+    this.#span.addLinks(linksTo([to]))
+  }
+
   fail(error: Error): void {
     const code = errorCode(error)
     this.#span.recordException(error)

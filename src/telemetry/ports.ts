@@ -12,6 +12,8 @@ export interface Span {
   /** What travels with events that this span sends: its own context, or the parent's when tracing is off. */
   readonly context: TraceContext | undefined
   set(attributes: Attributes): void
+  /** Names another cause: of a batch, of a join. The newest 128 are kept. */
+  link(to: TraceContext): void
   /** Marks the span as failed. It still has to be ended. */
   fail(error: Error): void
   end(): void
@@ -36,7 +38,7 @@ export interface SpanOptions {
   attributes?: Attributes
   /** The remote or local parent. Without it the active span is the parent, or the span is a root. */
   parent?: TraceContext | undefined
-  /** For joins and batches: the other causes. */
+  /** For joins and batches: the other causes. Of more than 128 the newest are kept. */
   links?: readonly TraceContext[]
 }
 
@@ -72,6 +74,7 @@ export type CounterName =
   | "murmur.http.rejected"
   | "murmur.llm.cost"
   | "murmur.llm.retries"
+  | "murmur.telemetry.dropped"
 
 export type HistogramName =
   | "murmur.step.duration"
@@ -127,7 +130,7 @@ export const noTracing: Tracing = {
 }
 
 function passThrough(context: TraceContext | undefined): Span {
-  return { context, set: nothing, fail: nothing, end: nothing, run: (work) => work() }
+  return { context, set: nothing, link: nothing, fail: nothing, end: nothing, run: (work) => work() }
 }
 
 export const noMetrics: Metrics = { enabled: false, count: nothing, duration: nothing }

@@ -36,17 +36,19 @@ function redacted(span: ReadableSpan, redactor: Redactor): ReadableSpan {
     ended: span.ended,
     status: message === undefined ? span.status : { ...span.status, message: redactor.text(message) },
     attributes: redactedAttributes(span.attributes, redactor),
-    links: span.links,
-    events: span.events.map((event) => ({
-      ...event,
-      ...(event.attributes && { attributes: redactedAttributes(event.attributes, redactor) }),
-    })),
+    links: span.links.map((link) => withoutSecrets(link, redactor)),
+    events: span.events.map((event) => withoutSecrets(event, redactor)),
     resource: span.resource,
     instrumentationScope: span.instrumentationScope,
     droppedAttributesCount: span.droppedAttributesCount,
     droppedEventsCount: span.droppedEventsCount,
     droppedLinksCount: span.droppedLinksCount,
   }
+}
+
+/** An event or a link of a span. */
+function withoutSecrets<T extends { readonly attributes?: Attributes }>(part: T, redactor: Redactor): T {
+  return part.attributes === undefined ? part : { ...part, attributes: redactedAttributes(part.attributes, redactor) }
 }
 
 function redactedAttributes(attributes: Attributes, redactor: Redactor): Attributes {

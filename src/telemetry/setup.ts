@@ -1,10 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises"
 import { ensureError, MurmurError } from "../errors.js"
-import { checkLevel, createLog, type LineSink, type LogLevel } from "./log.js"
+import type { OpenExport } from "./export-options.js"
+import { checkLevel, createLog, type LineForward, type LineSink, type LogLevel } from "./log.js"
 import { MetricStore } from "./metric-store.js"
-import { type Log, noMetrics, noTracing, type Observe, type Telemetry, type Tracing } from "./ports.js"
+import { type Log, noMetrics, noTracing, type Observe, silentLog, type Telemetry, type Tracing } from "./ports.js"
 import { createRedactor, type Redactor } from "./redact.js"
-import { type Signals, signalsFromEnv } from "./signals.js"
+import type { ResourceOptions } from "./resource.js"
+import { signalsFromEnv } from "./signals.js"
 
 /** Options of {@link startTelemetry}. */
 export interface TelemetryOptions {
@@ -76,6 +78,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Running
   const signals = signalsFromEnv(env)
   const redactor = createRedactor(env, options.secrets)
   let logFields = (): object => ({})
+  let forward: LineForward | undefined
   const log = await createLog({
     level: checkLevel(options.logLevel ?? (env.MURMUR_LOG_LEVEL || "info"), "MURMUR_LOG_LEVEL"),
     pretty: options.pretty ?? (options.logSink === undefined && process.stderr.isTTY === true),
@@ -83,48 +86,50 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Running
     base: { mesh, node: nodeId },
     mixin: () => logFields(),
     sink: options.logSink,
+    forward: () => forward,
   })
-  for (const warning of signals.warnings) log.warn({}, warning)
+  const counted = options.prometheus || signals.prometheus || signals.metrics.length > 0
+  const store = counted ? new MetricStore() : undefined
+  const metrics = store ?? noMetrics
+  const how = { ...options, log, metrics, redactor, sink: options.logSink ?? process.stderr }
 
-  const exports: { shutdown(): Promise<void> }[] = []
+  const exports: OpenExport[] = []
   let tracing: Tracing = noTracing
-  if (signals.traces) {
-    const open = (await import("./otel.js")).startTracing({ ...options, log, redactor })
+  if (signals.traces.length > 0) {
+    const open = (await import("./otel.js")).startTracing({ ...how, to: signals.traces })
     tracing = open.tracing
     logFields = open.logFields
     exports.push(open)
   }
-  const store = options.prometheus || signals.prometheus || signals.metrics ? new MetricStore() : undefined
-  if (store !== undefined && signals.metrics) exports.push(await exportMetrics(store, options, signals, log))
+  if (signals.logs.includes("otlp") && log !== silentLog) {
+    const open = (await import("./otlp-logs.js")).startLogExport({ ...how, to: signals.logs })
+    forward = open.forward
+    exports.push(open)
+  }
+  if (store !== undefined && signals.metrics.length > 0) {
+    exports.push((await import("./otlp-metrics.js")).startMetricExport(store, { ...how, to: signals.metrics }))
+  }
+  for (const warning of signals.warnings) log.warn({}, warning)
+  // last: what the SDK has to say of the variables is said by now, and clearer
+  if (exports.length > 0) (await import("./diagnostics.js")).quietDiagnostics(log)
 
   return {
-    telemetry: { log, tracing, metrics: store ?? noMetrics },
+    telemetry: { log, tracing, metrics },
     redactor,
-    metricsText: async () => (store === undefined ? "" : textOf(store, options, log)),
+    metricsText: async () => (store === undefined ? "" : textOf(store, how, log)),
     observe: store?.observe ?? (() => () => {}),
     shutdown: () => shutdown(exports, log, options.shutdownTimeoutMs ?? 2_000),
   }
 }
 
-async function exportMetrics(
-  store: MetricStore,
-  options: TelemetryOptions,
-  signals: Signals,
-  log: Log,
-): Promise<{ shutdown(): Promise<void> }> {
-  const { startMetricExport } = await import("./otlp-metrics.js")
-  if (!signals.traces) (await import("./diagnostics.js")).quietDiagnostics(log)
-  return startMetricExport(store, options, options.env)
-}
-
-async function textOf(store: MetricStore, options: TelemetryOptions, log: Log): Promise<string> {
+async function textOf(store: MetricStore, options: ResourceOptions, log: Log): Promise<string> {
   const { prometheusText } = await import("./prometheus.js")
   const { text, errors } = prometheusText(store, options)
   for (const error of errors) log.warn({ err: ensureError(error) }, "a gauge could not be read")
   return text
 }
 
-async function shutdown(exports: { shutdown(): Promise<void> }[], log: Log, timeoutMs: number): Promise<void> {
+async function shutdown(exports: OpenExport[], log: Log, timeoutMs: number): Promise<void> {
   const done = new AbortController()
   const late = delay(timeoutMs, "late" as const, { signal: done.signal }).catch(() => "late" as const)
   const all = Promise.allSettled(exports.splice(0).map((one) => one.shutdown()))

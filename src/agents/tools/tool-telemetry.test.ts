@@ -16,6 +16,7 @@ function recorder(): { seen: unknown[]; tracing: Tracing; metrics: Metrics } {
   const span: Span = {
     context: undefined,
     set: (attributes: Attributes) => void seen.push(attributes),
+    link: () => {},
     fail: (error) => void seen.push(error.message),
     end: () => void seen.push("end"),
     run: (work) => work(),
