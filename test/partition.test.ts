@@ -325,3 +325,58 @@ describe("starting and stopping", () => {
     }
   })
 })
+
+describe("leaving a partition to others", () => {
+  test("who leaves it gets nothing that another pulls, also when that one comes later", async () => {
+    await deploy()
+    const spare = join(bus)
+    spare.partition.leave(true)
+    await until("it pulls no more", async () => {
+      const info = await durableInfo(bus.link, options().stream, options().durable)
+      return info !== undefined && info.num_waiting === 0
+    })
+    const owner = join(await open())
+    await publish(30)
+    await until("the other has all", () => owner.seqs.length === 30)
+    expect([spare.seqs, spare.calls]).toEqual([[], []])
+  })
+
+  test("what waits and is taken by nobody is taken all the same, and kept", async () => {
+    await deploy()
+    const spare = join(bus)
+    spare.partition.leave(true)
+    await publish(5)
+    await until("it has them", () => spare.seqs.length === 5)
+    const late = join(await open())
+    await publish(5, 5)
+    await until("it has the next as well", () => spare.seqs.length === 10)
+    expect([spare.partition.owned, late.seqs]).toEqual([true, []])
+  })
+
+  test("an owner that leaves it stays the owner until it lets go; then it stands back", async () => {
+    await deploy()
+    const first = join(bus)
+    await publish(5)
+    await until("it has them", () => first.seqs.length === 5)
+    const second = join(await open())
+    first.partition.leave(true)
+    await publish(5, 5)
+    await until("it has the next as well", () => first.seqs.length === 10)
+    first.partition.hold()
+    await first.partition.stop()
+    await first.partition.release()
+    first.partition.start()
+    await publish(20, 10)
+    await until("the other has the rest", () => second.seqs.length === 20)
+    expect([first.seqs.length, second.seqs]).toEqual([10, upTo(20, 11)])
+  })
+
+  test("it is pulled again when it is not left any more", async () => {
+    await deploy()
+    const node = join(bus)
+    for (const left of [true, false, true, false]) node.partition.leave(left)
+    await publish(3)
+    await until("they came", () => node.seqs.length === 3)
+    expect(node.calls).toEqual(["owned 0"])
+  })
+})

@@ -160,6 +160,10 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     return this.#events.some(({ port }) => port.owned)
   }
 
+  get owned(): readonly number[] {
+    return this.#ordered.filter(({ port }) => port.owned).map(({ partition }) => partition)
+  }
+
   get quarantined(): boolean {
     return this.#quarantine.active
   }
@@ -205,19 +209,60 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     await Promise.all(this.#feeds().map(({ port }) => port.stop()))
   }
 
+  leave(partition: number, left: boolean): void {
+    this.#ordered[partition]?.port.leave?.(left)
+  }
+
+  async handOver(partition: number, graceMs: number): Promise<boolean> {
+    const feeds = this.#feeds().filter((feed) => feed.kind !== "shared" && feed.partition === partition)
+    if (!this.owned.includes(partition)) return false
+    for (const feed of feeds) this.#hold(feed)
+    const finished = Promise.all(feeds.map(({ ledger }) => ledger.empty()))
+    await waitAtMost(this.ports.clock, graceMs, finished, this.#stopping.signal)
+    const unfinished = feeds.some(({ ledger }) => ledger.size > 0)
+    if (!unfinished) await this.#letGo(feeds, true)
+    if (!this.#started) return !unfinished
+    if (unfinished) for (const { port } of feeds) port.resume?.()
+    else this.#ordered[partition]?.port.start()
+    return !unfinished
+  }
+
+  /**
+   * What it owns it goes on owning until what runs is finished: a node that took it over meanwhile would begin the same
+   * steps once more.
+   */
   async stop(graceMs: number): Promise<void> {
-    const owned = this.#events.filter(({ kind, port }) => kind === "ordered" && port.owned)
+    this.#started = false
     this.#quarantine.stop() // first: closing the mailbox lets go of what it held back
     this.#mailbox.close()
-    await this.pause()
+    for (const feed of this.#feeds()) this.#hold(feed)
     await waitAtMost(this.ports.clock, graceMs, this.#mailbox.idle())
     this.#stopping.abort()
     await waitAtMost(this.ports.clock, LAST_WORDS_MS, this.#mailbox.idle())
     this.#endHeartbeat?.()
     await this.#isolated?.stop()
-    if (this.#mailbox.running > 0) return
+    await this.#letGo(this.#feeds(), this.#mailbox.running === 0)
+  }
+
+  /** Takes nothing more of it. What has not begun is for the next owner. */
+  #hold(feed: Feed<Task>): void {
+    if (feed.kind === "shared") return void feed.port.stop()
+    feed.port.hold?.()
+    this.#withdraw(feed)
+  }
+
+  /** @param clean whether nothing runs any more: then whoever takes over is told, and need not wait for the pin to run out */
+  async #letGo(feeds: readonly Feed<Task>[], clean: boolean): Promise<void> {
+    const owned = feeds.filter(({ kind, port }) => kind === "ordered" && port.owned)
+    await Promise.all(feeds.map(({ port }) => port.stop()))
+    if (!clean) return
     await Promise.all(owned.map((feed) => this.#marks[feed.partition]?.end(unfinishedThrough(feed)).catch(() => {})))
-    await Promise.all(this.#feeds().map(({ port }) => port.release()))
+    await Promise.all(feeds.map(({ port }) => port.release()))
+  }
+
+  /** Of its partitions, each at its number; none where events come in no order. */
+  get #ordered(): readonly Feed<Task>[] {
+    return this.agent.ordering === "none" ? [] : this.#events
   }
 
   #feeds(): Feed<Task>[] {
@@ -245,11 +290,15 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
       this.#held.delete(feed.partition)
       void this.#inboxes[feed.partition]?.port.stop()
     }
+    this.#withdraw(feed)
+    for (const task of ledger.items()) task.lost = true
+  }
+
+  #withdraw(feed: Feed<Task>): void {
     this.#mailbox.withdraw(
       (task) => task.feed === feed,
       (task) => feed.giveBack(task.seq, task.delivery),
     )
-    for (const task of ledger.items()) task.lost = true
   }
 
   onDelivery(delivery: Delivery, feed: Feed<Task>): void {

@@ -55,8 +55,10 @@ export interface AgentHost {
   readonly sessions: number
   /** How many events it holds unfinished. */
   readonly inflight: number
-  /** Whether it owns at least one of the agent's partitions. */
+  /** Whether it gets events: it owns at least one of the agent's partitions, or takes its share where nobody owns any. */
   readonly active: boolean
+  /** The partitions that it owns. */
+  readonly owned: readonly number[]
   /** What holds it up, if anything does: `window` when open windows hold as many events as they may. */
   readonly blocked: string | undefined
   /** Whether it is kept from its events since it failed again and again. */
@@ -64,6 +66,15 @@ export interface AgentHost {
   start(): void
   /** Pulls nothing more; what has begun goes on. */
   pause(): Promise<void>
+  /** Says whether a partition is left to other nodes. It is taken all the same when it waits and nobody takes it. */
+  leave(partition: number, left: boolean): void
+  /**
+   * Gives a partition that it owns to another node: begins nothing more of it, finishes what has begun, and lets go.
+   *
+   * @param graceMs how long what has begun may take
+   * @returns whether it was given up; if not, it goes on here
+   */
+  handOver(partition: number, graceMs: number): Promise<boolean>
   /**
    * Stops: begins nothing more, waits for what runs at most `graceMs`, then aborts it. What is not finished stays
    * unacked and goes to whoever takes over.

@@ -18,6 +18,7 @@ export class Ledger<Item> {
   /** Given back before they were begun: they come again, to this node or to another. */
   readonly #givenBack = new Set<number>()
   #delivered = 0
+  #onEmpty: (() => void)[] = []
   #newest: Entry | undefined
 
   /** How many messages are unfinished. */
@@ -58,12 +59,20 @@ export class Ledger<Item> {
 
   /** A message is finished. */
   done(seq: number): void {
-    this.#unfinished.delete(seq)
+    if (this.#unfinished.delete(seq)) this.#left()
   }
 
   /** Gives back a message that was not begun: it will be delivered again. */
   forget(seq: number): void {
-    if (this.#unfinished.delete(seq)) this.#givenBack.add(seq)
+    if (!this.#unfinished.delete(seq)) return
+    this.#givenBack.add(seq)
+    this.#left()
+  }
+
+  /** Fulfilled when nothing is unfinished. */
+  empty(): Promise<void> {
+    if (this.size === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#onEmpty.push(resolve))
   }
 
   /** Ownership begins: all at or below `floor` is acked, and delivery restarts behind it. */
@@ -72,6 +81,10 @@ export class Ledger<Item> {
     if (floor <= this.#delivered) return
     this.#delivered = floor
     this.#newest = undefined
+  }
+
+  #left(): void {
+    if (this.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve()
   }
 
   /**

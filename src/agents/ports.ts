@@ -30,6 +30,14 @@ export interface LanePort {
   stop(): Promise<void>
   /** After `stop`, when nothing is unfinished: lets another node have it at once. */
   release(): Promise<void>
+  /** Says whether it is left to other nodes: then it is pulled only while it is owned, or when none of them does. */
+  leave?(left: boolean): void
+  /**
+   * Hands out nothing more, and goes on owning it until `resume` or `stop`. Not there, as `leave` and `resume`, where all
+   * nodes pull side by side: nobody owns anything then.
+   */
+  hold?(): void
+  resume?(): void
 }
 
 /** How a durable consumer is pulled. */

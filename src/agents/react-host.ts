@@ -35,6 +35,10 @@ export class ReactHost implements AgentHost {
     return this.#partitions.some((partition) => partition.owned)
   }
 
+  get owned(): readonly number[] {
+    return [...this.#partitions.keys()].filter((partition) => this.#partitions[partition]?.owned)
+  }
+
   get blocked(): string | undefined {
     return this.#partitions.some((partition) => partition.blocked) ? "window" : undefined
   }
@@ -45,6 +49,16 @@ export class ReactHost implements AgentHost {
 
   async pause(): Promise<void> {
     await Promise.all(this.#partitions.map((partition) => partition.stop(0)))
+  }
+
+  leave(partition: number, left: boolean): void {
+    this.#partitions[partition]?.leave(left)
+  }
+
+  async handOver(partition: number, graceMs: number): Promise<boolean> {
+    if (!this.owned.includes(partition)) return false
+    await this.#partitions[partition]?.handOver(graceMs)
+    return true
   }
 
   async stop(graceMs: number): Promise<void> {

@@ -27,6 +27,7 @@ export class ReactPartition {
   #tenure: ReactTenure | undefined
   #idleTimer: NodeJS.Timeout | undefined
   #endHeartbeat: (() => void) | undefined
+  #started = false
 
   constructor(
     agent: AgentDefinition & { behaviour: { kind: "react" } },
@@ -74,13 +75,30 @@ export class ReactPartition {
   }
 
   start(): void {
+    this.#started = true
     this.#partition.start()
     this.#idleTimer ??= setInterval(() => this.#tenure?.closeQuiet(), IDLE_CHECK_MS)
     this.#endHeartbeat ??= heartbeat(this.#parts.ports.clock, () => this.#tenure?.waiting ?? [])
   }
 
+  /** Says whether it is left to other nodes. */
+  leave(left: boolean): void {
+    this.#partition.leave(left)
+  }
+
+  /** Commits and publishes what it has, then lets another node have it. What it does not get done the next owner does. */
+  async handOver(graceMs: number): Promise<void> {
+    await this.#letGo(graceMs)
+    if (this.#started) this.start()
+  }
+
   /** Stops; waits at most `graceMs` for what is being committed and published. */
   async stop(graceMs: number): Promise<void> {
+    this.#started = false
+    await this.#letGo(graceMs)
+  }
+
+  async #letGo(graceMs: number): Promise<void> {
     clearInterval(this.#idleTimer)
     this.#endHeartbeat?.()
     this.#idleTimer = undefined

@@ -33,6 +33,55 @@ export const LANES: Readonly<Record<string, (rig: Rig) => Promise<void>>> = {
     await rig.until("the second has the rest", () => second.numbers.length === 9)
     expect([second.numbers, second.calls, first.calls]).toEqual([range(4, 12), ["owned 3"], ["owned 0", "lost"]])
   },
+  "one that holds what it owns is handed nothing more and stays the owner, however long; then the next goes on at once":
+    async (rig) => {
+      await rig.deploy()
+      const [a, b] = [await rig.client("a"), await rig.client("b")]
+      const first = pull(a)
+      await give(a, range(1, 4))
+      await rig.until("the first has all", () => first.numbers.length === 4)
+      const second = pull(b, { ack: true })
+      first.lane.hold?.()
+      first.ack(1, 2)
+      await give(b, range(5, 8))
+      await rig.delay(4_500) // longer than it would stay the owner if it did not pull
+      expect([first.numbers, first.lane.owned, second.numbers]).toEqual([range(1, 4), true, []])
+      first.ack(3, 4)
+      await rig.delay(50)
+      await first.lane.stop()
+      await first.lane.release()
+      await rig.until("the second has the rest", () => second.numbers.length === 4)
+      expect([second.numbers, second.calls, first.calls]).toEqual([range(5, 8), ["owned 4"], ["owned 0", "lost"]])
+    },
+  "one that held goes on with what it has not been handed, and with what it has not acked": async (rig) => {
+    await rig.deploy()
+    const [a, b] = [await rig.client("a"), await rig.client("b")]
+    const node = pull(a)
+    await give(a, range(1, 4))
+    await rig.until("it has all", () => node.numbers.length === 4)
+    node.lane.hold?.()
+    node.ack(1, 2, 4)
+    await give(b, range(5, 6))
+    await rig.delay(100)
+    node.lane.resume?.()
+    await rig.until("the rest has come", () => node.numbers.length >= 8)
+    expect([node.numbers, node.calls]).toEqual([
+      [1, 2, 3, 4, 3, 4, 5, 6],
+      ["owned 0", "lost", "owned 2"],
+    ])
+  },
+  "one that holds and owns nothing takes nothing": async (rig) => {
+    await rig.deploy()
+    const [a, b] = [await rig.client("a"), await rig.client("b")]
+    const node = pull(a)
+    node.lane.hold?.()
+    await rig.delay(100)
+    await give(b, range(1, 3))
+    await rig.delay(500)
+    expect([node.numbers, node.calls]).toEqual([[], []])
+    node.lane.resume?.()
+    await rig.until("they have come", () => node.numbers.length === 3)
+  },
   "what was acked above the floor comes again after a takeover": async (rig) => {
     await rig.deploy()
     const client = await rig.client("a")

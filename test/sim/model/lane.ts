@@ -209,6 +209,7 @@ export class SimLane implements Puller {
     tenure.buffer.length = 0
     tenure.ended.abort()
     this.#note(() => "lost")
+    if (this.#holding) this.link.say(() => this.consumer.heard(this))
     this.handler.onLost()
     this.lookSoon()
   }
