@@ -60,6 +60,10 @@ export class Branch extends CallingContext implements BranchContext {
     this.calls = new StepCalls(core, this, at)
   }
 
+  get baggage(): Readonly<Record<string, string>> {
+    return this.origin.parent.baggage
+  }
+
   get signal(): AbortSignal {
     return this.origin.parent.signal
   }

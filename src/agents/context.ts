@@ -31,6 +31,14 @@ export interface StepContext<
   readonly key: string | undefined
   /** Which attempt this is, from 1. */
   readonly attempt: number
+  /**
+   * The event's W3C baggage by key: what whoever began this said along, such as a tenant. It goes on to all that is
+   * emitted, by itself, and to no model. It is what outsiders may have set: no authority for anything.
+   *
+   * @example
+   * const { tenant = "none" } = ctx.baggage
+   */
+  readonly baggage: Readonly<Record<string, string>>
   /** Aborted when the step's time is up, or when the node stops and cannot wait any longer. */
   readonly signal: AbortSignal
   readonly log: Log

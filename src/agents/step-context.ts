@@ -1,3 +1,4 @@
+import { baggageOf } from "../bus/baggage.js"
 import type { SealedEvent } from "../bus/encode.js"
 import type { EventDraft } from "../bus/event.js"
 import { RetryableError } from "../errors.js"
@@ -75,6 +76,10 @@ export class Step extends CallingContext implements MindfulContext {
 
   get key(): string | undefined {
     return this.of.input.event.key
+  }
+
+  get baggage(): Readonly<Record<string, string>> {
+    return baggageOf(this.of.input.event)
   }
 
   get attempt(): number {

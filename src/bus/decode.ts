@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { ensureError, MurmurError } from "../errors.js"
+import { BAGGAGE } from "./baggage.js"
 import { ROOT_PATH, readPath } from "./causal-path.js"
 import type { MurmurEvent, TraceContext } from "./event.js"
 import { encodeKey, type MeshNames, type SubjectParts } from "./subjects.js"
@@ -68,7 +69,7 @@ const OWN_ATTRIBUTES = new Set(Object.keys(Envelope.shape))
 const isText = (value: unknown): boolean => typeof value === "string"
 const isFilled = (value: unknown): boolean => typeof value === "string" && value !== ""
 
-/** The same as the schema, for the attributes that murmur itself writes and as it writes them. */
+/** The same as the schema, for the attributes that murmur itself writes and as it writes them; baggage is an extension. */
 const PLAIN: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ["specversion", (value) => value === "1.0"],
   ["id", isFilled],
@@ -85,6 +86,7 @@ const PLAIN: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ["trust", (value) => value === "internal" || value === "external"],
   ["traceparent", isText],
   ["tracestate", isText],
+  [BAGGAGE, isText],
 ])
 
 /** Says yes to a good envelope without the schema's cost for each event. Whatever it does not know is left to the schema. */
@@ -167,7 +169,7 @@ function binaryEnvelope(message: StoredMessage, contentType: string): Record<str
       envelope[lower.slice(3)] = decodePercent(message.header(name) ?? "")
     }
   }
-  for (const name of ["traceparent", "tracestate"]) {
+  for (const name of ["traceparent", "tracestate", BAGGAGE]) {
     const value = message.header(name)
     if (value !== undefined) envelope[name] ??= value
   }
@@ -236,6 +238,7 @@ function base64Data({ data_base64: data, datacontenttype }: Envelope): unknown {
 
 function rawEvent(names: MeshNames, message: StoredMessage, parts: SubjectParts): MurmurEvent {
   const id = rawId(names, message.seq)
+  const baggage = message.header(BAGGAGE)
   return {
     id,
     source: `/murmur/${names.mesh}/${parts.producer}`,
@@ -251,7 +254,7 @@ function rawEvent(names: MeshNames, message: StoredMessage, parts: SubjectParts)
     path: ROOT_PATH,
     trust: "external",
     trace: traceOf(message.header("traceparent"), message.header("tracestate")),
-    extensions: {},
+    extensions: baggage ? { [BAGGAGE]: baggage } : {},
   }
 }
 

@@ -1,4 +1,5 @@
 import { ensureError, MurmurError } from "../errors.js"
+import { BAGGAGE, heritableBaggage } from "./baggage.js"
 import { extendPath, ROOT_PATH } from "./causal-path.js"
 import type { EventDraft, MurmurEvent, TraceContext, Trust } from "./event.js"
 import { toCloudEvent } from "./event.js"
@@ -12,7 +13,7 @@ export interface Provenance {
   readonly mesh: string
   /** Who publishes: it stands in the subject. */
   readonly producer: string
-  /** The event that this one answers. Correlation, causation, hops, path and outside trust are inherited from it. */
+  /** The event that this one answers. Correlation, causation, hops, path, outside trust and baggage are inherited from it. */
   readonly cause?: MurmurEvent | undefined
   /** Default `internal`; an external cause always wins. */
   readonly trust?: Trust | undefined
@@ -43,8 +44,16 @@ export function seal<T>(draft: EventDraft<T>, from: Provenance, id = draft.id ??
     path: cause === undefined ? ROOT_PATH : extendPath(cause.path, from.producer),
     trust: cause?.trust === "external" ? "external" : (from.trust ?? "internal"),
     trace: from.trace,
-    extensions: draft.extensions ?? NO_EXTENSIONS,
+    extensions: extensionsOf(draft, cause),
   }
+}
+
+/** A draft's own baggage wins: a producer may set it anew, or end it with an empty one. */
+function extensionsOf({ extensions }: EventDraft, cause: MurmurEvent | undefined): MurmurEvent["extensions"] {
+  const own = extensions ?? NO_EXTENSIONS
+  if (cause?.extensions[BAGGAGE] === undefined || own[BAGGAGE] !== undefined) return own
+  const inherited = heritableBaggage(cause)
+  return inherited === undefined ? own : { ...own, [BAGGAGE]: inherited }
 }
 
 const NO_EXTENSIONS: Readonly<Record<string, never>> = Object.freeze({})

@@ -45,7 +45,7 @@ export function createApp(node: HttpNode, options: AppOptions): Hono<Env> {
     guard: guardOf(options.token),
     bucket: new TokenBucket(options.rateLimit),
   })
-  app.post("/events", (c) => takeEvents(c.req.raw, c.env, c.get("span")?.context))
+  app.post("/events", (c) => takeEvents(c.req.raw, c.env, c.get("span")))
   app.all("/events", () => refuse(methodNotAllowed("POST")))
 
   const takeHook = hooks(node, { ...options, bucket: new TokenBucket(options.rateLimit) })

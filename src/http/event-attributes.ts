@@ -1,3 +1,4 @@
+import { BAGGAGE, BAGGAGE_CHARS_MAX } from "../bus/baggage.js"
 import type { EventDraft, TraceContext } from "../bus/event.js"
 import { isTraceparent } from "../telemetry/ports.js"
 import { HttpProblem } from "./problem.js"
@@ -80,7 +81,7 @@ function extensionsOf(attributes: Readonly<Record<string, unknown>>): Record<str
   for (const [name, value] of Object.entries(attributes)) {
     if (!NAME.test(name)) throw malformed(name, "is no attribute name: use a-z and 0-9 only", value)
     if (NOT_EXTENSIONS.has(name) || value === null || value === undefined) continue
-    if (typeof value === "string") extensions[name] = checkText(name, value)
+    if (typeof value === "string") extensions[name] = checkText(name, value, lengthMaxOf(name))
     else if (typeof value === "boolean" || isInteger(value)) extensions[name] = value
     else throw malformed(name, "must be a text, an integer or a boolean", value)
   }
@@ -89,6 +90,8 @@ function extensionsOf(attributes: Readonly<Record<string, unknown>>): Record<str
   }
   return extensions
 }
+
+const lengthMaxOf = (name: string): number => (name === BAGGAGE ? BAGGAGE_CHARS_MAX : VALUE_LENGTH_MAX)
 
 /** CloudEvents integers have 32 bits. */
 const isInteger = (value: unknown): value is number => typeof value === "number" && (value | 0) === value

@@ -1,6 +1,8 @@
 import type { HttpBindings } from "@hono/node-server"
 import type { TraceContext } from "../bus/event.js"
 import type { PublishAck } from "../bus/publisher.js"
+import type { Span } from "../telemetry/ports.js"
+import { callersBaggage, withBaggage } from "./baggage.js"
 import { readBody } from "./body.js"
 import { at, type ContentMode, modeOf, readEvents } from "./cloudevents.js"
 import { within } from "./deadline.js"
@@ -24,14 +26,15 @@ export interface IntakeOptions {
  * and lists what was `stored` before it.
  */
 export function intake(node: HttpNode, options: IntakeOptions) {
-  return async (request: Request, { incoming }: HttpBindings, trace: TraceContext | undefined): Promise<Response> => {
+  return async (request: Request, { incoming }: HttpBindings, span: Span | undefined): Promise<Response> => {
     options.guard(request.headers)
     options.bucket.take()
     const mode = modeOf(request.headers)
     const body = await readBody(incoming, options.bodyBytesMax)
     const events = readEvents(mode, request.headers, body)
     if (events.length > 1) options.bucket.owe(events.length - 1)
-    const acks = await publishAll(node, events, mode, { trace, timeoutMs: options.answerTimeoutMs })
+    const from = { span, baggage: callersBaggage(request.headers), timeoutMs: options.answerTimeoutMs }
+    const acks = await publishAll(node, events, mode, from)
     return Response.json(mode === "batch" ? acks : acks[0], { status: 202 })
   }
 }
@@ -40,15 +43,15 @@ async function publishAll(
   node: HttpNode,
   events: IncomingEvent[],
   mode: ContentMode,
-  from: { trace: TraceContext | undefined; timeoutMs: number },
+  from: { span: Span | undefined; baggage: string | undefined; timeoutMs: number },
 ): Promise<unknown[]> {
   const stored: unknown[] = []
   const endsAt = performance.now() + from.timeoutMs
   for (const [index, event] of events.entries()) {
     try {
       const timeoutMs = Math.max(1, Math.ceil(endsAt - performance.now()))
-      const trace = parentOf(event.trace, from.trace)
-      const publishing = node.publish(event.draft, {
+      const trace = parentOf(event.trace, from.span)
+      const publishing = node.publish(withBaggage(event.draft, from.baggage), {
         producer: "http",
         trust: "external",
         timeoutMs,
@@ -63,10 +66,16 @@ async function publishAll(
   return stored
 }
 
-/** The request's span stands below the caller's; an event that carries another trace of its own belongs to that one. */
-function parentOf(own: TraceContext | undefined, request: TraceContext | undefined): TraceContext | undefined {
-  if (own === undefined || request === undefined) return own ?? request
-  return traceId(own) === traceId(request) ? request : own
+/**
+ * The request's span stands below the caller's; an event that carries another trace of its own belongs to that one, and
+ * the request is linked to it.
+ */
+function parentOf(own: TraceContext | undefined, request: Span | undefined): TraceContext | undefined {
+  const { context } = request ?? {}
+  if (own === undefined || context === undefined) return own ?? context
+  if (traceId(own) === traceId(context)) return context
+  request?.link(own)
+  return own
 }
 
 const traceId = ({ traceparent }: TraceContext): string => traceparent.slice(3, 35)

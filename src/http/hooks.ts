@@ -1,6 +1,7 @@
 import type { HttpBindings } from "@hono/node-server"
 import { ensureError } from "../errors.js"
-import type { WebhookReply } from "../sources/source.js"
+import type { SourceContext, WebhookReply } from "../sources/source.js"
+import { callersBaggage, withBaggage } from "./baggage.js"
 import { readBody } from "./body.js"
 import { within } from "./deadline.js"
 import type { HostedWebhook, HttpNode } from "./node.js"
@@ -24,7 +25,7 @@ export function hooks(node: HttpNode, { bucket, answerTimeoutMs }: HooksOptions)
     if (request.method !== "POST") throw methodNotAllowed("POST")
     bucket.take()
     const body = await readBody(incoming, hook.endpoint.bodyBytesMax)
-    const handling = Promise.resolve(hook.endpoint.handle({ headers: request.headers, body }, hook.ctx))
+    const handling = Promise.resolve(hook.endpoint.handle({ headers: request.headers, body }, contextOf(hook, request)))
     const reply = await within(
       answerTimeoutMs,
       handling.catch((thrown: unknown) => {
@@ -33,6 +34,12 @@ export function hooks(node: HttpNode, { bucket, answerTimeoutMs }: HooksOptions)
     )
     return responseOf(reply, hook)
   }
+}
+
+/** What the request's baggage goes along with is all that its handler publishes. */
+function contextOf({ ctx }: HostedWebhook, { headers }: Request): SourceContext {
+  const baggage = callersBaggage(headers)
+  return baggage === undefined ? ctx : { ...ctx, publish: (draft) => ctx.publish(withBaggage(draft, baggage)) }
 }
 
 /** The webhook at a path. */

@@ -1,3 +1,4 @@
+import { BAGGAGE } from "../../bus/baggage.js"
 import { readPath } from "../../bus/causal-path.js"
 import type { EventDraft, MurmurEvent } from "../../bus/event.js"
 import { derivedId } from "../../bus/ids.js"
@@ -48,7 +49,8 @@ function causeOf(event: GivenUp["event"]): MurmurEvent {
   const { id, source, type, time, producer, seq, correlationid, hops, trust, data } = event
   const { traceparent, tracestate } = event
   return {
-    ...{ id, source, type, time, producer, seq, correlationid, hops, trust, data, extensions: {} },
+    ...{ id, source, type, time, producer, seq, correlationid, hops, trust, data },
+    extensions: typeof event.baggage === "string" ? { [BAGGAGE]: event.baggage } : {},
     key: event.subject,
     causationid: event.causationid,
     path: readPath(event.causalpath),

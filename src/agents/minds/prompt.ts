@@ -1,3 +1,4 @@
+import { BAGGAGE } from "../../bus/baggage.js"
 import type { MurmurEvent } from "../../bus/event.js"
 import type { Message } from "../../gateways/messages/message.js"
 import { estimateTokens } from "../../gateways/tokens/estimate-tokens.js"
@@ -96,7 +97,8 @@ export function preparePrompt({ agent, event, ctx, toolTokens }: PromptParts): P
 }
 
 function variablesOf(agent: Instructed, event: MurmurEvent, ctx: MindfulContext): Record<string, unknown> {
-  const { id, type, key, time, producer, trust, data, extensions } = event
+  const { id, type, key, time, producer, trust, data } = event
+  const { [BAGGAGE]: _, ...extensions } = event.extensions // what is told along is not for providers of models
   const { summary, turns, forgotten } = conversationOf(ctx.whole)
   return {
     agent: agent.name,

@@ -1,3 +1,4 @@
+import { baggageOf } from "../../../bus/baggage.js"
 import type { EventDraft, MurmurEvent } from "../../../bus/event.js"
 import { MurmurError } from "../../../errors.js"
 import type { Log } from "../../../telemetry/ports.js"
@@ -60,6 +61,10 @@ export class RemoteContext extends CallingContext implements MindfulContext {
     this.#core = new RemoteCore({ ...parts, ctx: this, isOpen: () => this.#open })
     this.calls = new StepCalls(this.#core, this, this.#positions)
     this.#whole = facts.state
+  }
+
+  get baggage(): Readonly<Record<string, string>> {
+    return baggageOf(this.parts.event)
   }
 
   get state(): unknown {
