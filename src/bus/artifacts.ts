@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto"
 import type { ObjectInfo, ObjectStore } from "@nats-io/obj"
-import { ensureError, MurmurError } from "../errors.js"
+import { ensureError, isMurmurError, MurmurError } from "../errors.js"
 import { type ArtifactOptions, checkArtifactOptions, checkId, checkPut, type Limits } from "./artifact-options.js"
 import type { BusCore } from "./bus-core.js"
+import { notDeployed } from "./consumers.js"
+import type { Link } from "./link.js"
+import { readDirect } from "./read-direct.js"
 import { isNoRoom } from "./stream-room.js"
 import { apiCode } from "./streams.js"
 
@@ -29,6 +32,8 @@ const WITHOUT_NAME = "application/octet-stream"
  */
 export class Artifacts {
   private constructor(
+    private readonly link: Link,
+    private readonly bucket: string,
     private readonly store: ObjectStore,
     private readonly limits: Limits,
   ) {}
@@ -47,8 +52,11 @@ export class Artifacts {
       manager.create(bucket, { ttl: limits.ageMsMax * 1_000_000, max_bytes, replicas: limits.replicas })
     try {
       const found = await manager.open(bucket).catch(() => undefined)
-      return new Artifacts(found ?? (await makeWithinRoom(make, limits.bytesMax)), limits)
+      if (found === undefined && bus.link.rights.restricted) throw notDeployed(`object store "${bucket}"`)
+      const store = found ?? (await makeWithinRoom(make, limits.bytesMax))
+      return new Artifacts(bus.link, bucket, store, limits)
     } catch (cause) {
+      if (isMurmurError(cause)) throw cause
       throw new MurmurError(`Cannot open bucket "${bucket}": ${ensureError(cause).message}`, {
         code: "BUCKET_OPEN",
         cause,
@@ -83,8 +91,8 @@ export class Artifacts {
     checkId(id)
     const found = await this.#info(id)
     if (found === undefined) return undefined
-    const bytes = await this.store.getBlob(id)
-    if (bytes === null) return undefined
+    const bytes = await this.#read(id)
+    if (bytes === undefined) return undefined
     if (artifactId(bytes) === id) return { ...found, bytes }
     throw new MurmurError(`Artifact ${id} is damaged: the hash of its ${bytes.length} bytes is not its id`, {
       code: "ARTIFACT_DAMAGED",
@@ -105,6 +113,16 @@ export class Artifacts {
   async delete(id: string): Promise<void> {
     checkId(id)
     if ((await this.#info(id)) !== undefined) await this.store.delete(id)
+  }
+
+  /** Its chunks, without a consumer: whoever uses artifacts needs no right to make one. */
+  async #read(id: string): Promise<Buffer | undefined> {
+    const info = await this.store.info(id)
+    if (info === null || info.deleted) return undefined
+    const chunks: Uint8Array[] = []
+    const read = { stream: `OBJ_${this.bucket}`, filter: `$O.${this.bucket}.C.${info.nuid}`, from: { seq: 1 } }
+    for await (const { data } of readDirect(this.link, read)) chunks.push(data)
+    return Buffer.concat(chunks)
   }
 
   async #info(id: string): Promise<ArtifactRecord | undefined> {

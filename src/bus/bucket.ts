@@ -1,8 +1,9 @@
-import type { KV, KvEntry } from "@nats-io/kv"
-import { ensureError, MurmurError } from "../errors.js"
+import type { KV, KvEntry, Kvm } from "@nats-io/kv"
+import { ensureError, isMurmurError, MurmurError } from "../errors.js"
 import { watchDirect } from "./bucket-direct.js"
+import { notDeployed } from "./consumers.js"
 import type { Link } from "./link.js"
-import { apiCode } from "./streams.js"
+import { apiCode, streamInfo } from "./streams.js"
 
 /** One JSON value in a bucket. */
 export interface BucketEntry {
@@ -39,13 +40,13 @@ export class Bucket {
   /**
    * Opens a bucket, and creates it when it is not there and this client may.
    *
-   * @throws MurmurError `BUCKET_OPEN`
+   * @throws MurmurError `BUCKET_OPEN`, `NOT_DEPLOYED`
    */
   static async open(link: Link, name: string, options: BucketOptions = {}): Promise<Bucket> {
     const { Kvm } = await import("@nats-io/kv")
     const { ttlMs, replicas = 1, forgets } = options
     try {
-      if (link.rights.restricted) return new Bucket(name, await new Kvm(link.client).open(name), link)
+      if (link.rights.restricted) return await Bucket.#deployed(link, name, new Kvm(link.client))
       const kv = await new Kvm(link.client).create(name, {
         history: 1,
         replicas,
@@ -56,11 +57,17 @@ export class Bucket {
       if (forgets !== undefined) await bucket.#discardOld()
       return bucket
     } catch (cause) {
+      if (isMurmurError(cause)) throw cause
       throw new MurmurError(`Cannot open bucket "${name}": ${ensureError(cause).message}`, {
         code: "BUCKET_OPEN",
         cause,
       })
     }
+  }
+
+  static async #deployed(link: Link, name: string, manager: Kvm): Promise<Bucket> {
+    if ((await streamInfo(link.manager, `KV_${name}`)) === undefined) throw notDeployed(`bucket "${name}"`)
+    return new Bucket(name, await manager.open(name), link)
   }
 
   async get(key: string): Promise<BucketEntry | undefined> {

@@ -34,7 +34,9 @@ export interface DurableOptions {
  * What is added to its filter counts from now on, when it has done all that it had to do until then; else from where it
  * stands.
  *
- * @throws MurmurError `CONSUMER_SETUP`
+ * Whoever has no right to make consumers is content with one that is there.
+ *
+ * @throws MurmurError `CONSUMER_SETUP`, `NOT_DEPLOYED`
  */
 export async function ensureDurable(link: Link, options: DurableOptions): Promise<"created" | "updated" | "unchanged"> {
   if (options.filters.length === 0) {
@@ -42,6 +44,7 @@ export async function ensureDurable(link: Link, options: DurableOptions): Promis
       code: "CONSUMER_SETUP",
     })
   }
+  if (link.rights.restricted) return requireDurable(link, options)
   for (let tries = 1; ; tries++) {
     try {
       return await createOrUpdate(link, options)
@@ -54,6 +57,20 @@ export async function ensureDurable(link: Link, options: DurableOptions): Promis
       )
     }
   }
+}
+
+/** Whoever may not make consumers works with those that were deployed. */
+async function requireDurable(link: Link, { stream, name }: DurableOptions): Promise<"unchanged"> {
+  if ((await durableInfo(link, stream, name)) !== undefined) return "unchanged"
+  throw notDeployed(`consumer "${name}" on ${stream}`)
+}
+
+/** Something that a deployment makes is not there, and this client may not make it. */
+export function notDeployed(what: string): MurmurError {
+  return new MurmurError(
+    `There is no ${what}, and this client's rights do not let it make one: run "murmur deploy" with the deployer's credentials first`,
+    { code: "NOT_DEPLOYED", details: { missing: what } },
+  )
 }
 
 async function createOrUpdate(link: Link, options: DurableOptions): Promise<"created" | "updated" | "unchanged"> {

@@ -1,4 +1,5 @@
 import { ensureError, MurmurError } from "../errors.js"
+import { directBatch } from "./direct-get.js"
 import type { Link } from "./link.js"
 import type { Publisher } from "./publisher.js"
 import { encodeKey, type MeshNames } from "./subjects.js"
@@ -73,10 +74,8 @@ export class Counters implements CounterPort {
     const found = new Map<string, number>()
     const subjects = counters.map((counter) => this.#subject(counter))
     for (let at = 0; at < subjects.length; at += READ_MAX) {
-      const messages = await this.link.manager.direct.getLastMessagesFor(this.names.usage, {
-        multi_last: subjects.slice(at, at + READ_MAX),
-      })
-      for await (const message of messages) found.set(message.subject, totalOf(message))
+      const query = { stream: this.names.usage, lastOf: subjects.slice(at, at + READ_MAX) }
+      for (const message of await directBatch(this.link, query)) found.set(message.subject, totalOf(message))
     }
     return subjects.map((subject) => found.get(subject) ?? 0)
   }

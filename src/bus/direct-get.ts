@@ -19,6 +19,12 @@ export interface DirectQuery {
   readonly countMax: number
 }
 
+/** The last message of each of some subjects; the server takes up to 1,024. */
+export interface LastQuery {
+  readonly stream: string
+  readonly lastOf: readonly string[]
+}
+
 /** A message that a direct get brought, and how many that fit come after it. */
 export interface DirectMessage extends StoredMessage {
   readonly pending: number
@@ -38,7 +44,7 @@ const NO_RESPONDERS = 503
  * @returns an empty batch when nothing fits
  * @throws PermissionViolationError, TimeoutError (what came until then is lost), NoRespondersError when there is no such stream
  */
-export function directBatch(link: Link, query: DirectQuery): Promise<DirectMessage[]> {
+export function directBatch(link: Link, query: DirectQuery | LastQuery): Promise<DirectMessage[]> {
   const { connection, manager } = link
   const { apiPrefix = "$JS.API" } = manager.getOptions()
   const subject = `${apiPrefix}.DIRECT.GET.${query.stream}`
@@ -69,7 +75,9 @@ export function directBatch(link: Link, query: DirectQuery): Promise<DirectMessa
   })
 }
 
-function body({ filter, from, countMax }: DirectQuery): object {
+function body(query: DirectQuery | LastQuery): object {
+  if ("lastOf" in query) return { multi_last: query.lastOf }
+  const { filter, from, countMax } = query
   const start = "time" in from ? { start_time: from.time.toISOString() } : { seq: Math.max(1, from.seq) }
   return { next_by_subj: filter, batch: countMax, ...start }
 }

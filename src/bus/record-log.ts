@@ -38,7 +38,7 @@ export interface RecordLog {
   at(seq: number): Promise<LogRecord | undefined>
   /** What a subject holds now, in order. */
   read(subject: string, range: { readonly from: number; readonly to?: number }): AsyncIterable<LogRecord>
-  /** Deletes a subject's records before a sequence. Never all of them: an empty log would let a zombie pass the fence. */
+  /** Deletes a subject's records before a sequence, where that is allowed. Never all of them: an empty log would let a zombie pass the fence. */
   deleteBefore(subject: string, seq: number): Promise<void>
 }
 
@@ -78,6 +78,7 @@ export class StreamLog implements RecordLog {
   }
 
   async deleteBefore(subject: string, seq: number): Promise<void> {
+    if (!this.link.rights.mayPurge(this.stream)) return
     await askUntilAnswered(this.link, () => this.link.manager.streams.purge(this.stream, { filter: subject, seq }))
   }
 }

@@ -38,6 +38,11 @@ export class Rights {
     return !this.mayPublish("$JS.API.CONSUMER.CREATE.any.any.any")
   }
 
+  /** Whether it may delete messages of a stream. */
+  mayPurge(stream: string): boolean {
+    return this.mayPublish(`$JS.API.STREAM.PURGE.${stream}`)
+  }
+
   /** Whether it may publish to a subject, requests to the JetStream API included. */
   mayPublish(subject: string): boolean {
     const { allow, deny = [] } = this.permissions.publish ?? {}

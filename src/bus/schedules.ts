@@ -44,7 +44,7 @@ export class Schedules {
    */
   async set(schedule: Schedule): Promise<void> {
     const subject = this.#subject("timer", schedule.owner, schedule.name)
-    const stored = await this.link.manager.streams.getMessage(this.names.timers, { last_by_subj: subject })
+    const stored = await this.link.manager.direct.getMessage(this.names.timers, { last_by_subj: subject })
     const wanted = JSON.stringify([schedule.expression, schedule.timeZone ?? null])
     if (stored?.string() === wanted) return
     const sent = headers()
@@ -62,8 +62,9 @@ export class Schedules {
     }
   }
 
-  /** Removes a schedule; what it has fired already stays. */
+  /** Removes a schedule, with the right to purge timers; what it has fired already stays. */
   async remove(owner: string, name: string): Promise<void> {
+    if (!this.link.rights.mayPurge(this.names.timers)) return
     await this.link.manager.streams.purge(this.names.timers, { filter: this.#subject("timer", owner, name) })
   }
 
@@ -90,7 +91,7 @@ export class Schedules {
   /** Whether this is the last firing of its schedule: after a long absence a job runs once, not once per missed time. */
   async #current(message: StreamMessage): Promise<boolean> {
     if (Date.now() - message.time.getTime() < COALESCE_AFTER_MS) return true
-    const last = await this.link.manager.streams.getMessage(this.names.timers, { last_by_subj: message.subject })
+    const last = await this.link.manager.direct.getMessage(this.names.timers, { last_by_subj: message.subject })
     return last === null || last.seq === message.seq
   }
 

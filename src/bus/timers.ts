@@ -44,8 +44,12 @@ export class Timers {
     })
   }
 
-  /** Takes a timer back. Without effect when it has fired, or was never set. */
+  /**
+   * Takes a timer back. Without effect when it has fired, or was never set; nor without the right to purge timers, which
+   * cannot be confined to one's own: then it fires in vain.
+   */
   async clear(agent: string, timer: Pick<DueStep, "step" | "position">): Promise<void> {
+    if (!this.link.rights.mayPurge(this.names.timers)) return
     await this.link.manager.streams.purge(this.names.timers, { filter: this.#subject(agent, timer) })
   }
 

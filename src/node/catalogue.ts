@@ -1,8 +1,10 @@
 import { z } from "zod"
 import type { AgentDefinition } from "../agents/define-agent.js"
 import type { Bucket } from "../bus/bucket.js"
+import { notDeployed } from "../bus/consumers.js"
 import type { AnyEventDefinition } from "../bus/define-event.js"
 import type { SourceDefinition } from "../sources/source.js"
+import type { Log } from "../telemetry/ports.js"
 import type { CatalogueRecord } from "./buckets.js"
 
 /** What the catalogue says of an agent. */
@@ -40,11 +42,23 @@ export function sourceRecord(source: SourceDefinition): CatalogueRecord {
   }
 }
 
-/** Writes a record down, if it says anything new. */
-export async function recordInCatalogue(bucket: Bucket, record: CatalogueRecord): Promise<void> {
-  const key = `${record.kind}.${record.name}`
-  const known = await bucket.get(key)
-  if (JSON.stringify(known?.value) !== JSON.stringify(record)) await bucket.put(key, record)
+/**
+ * Writes a record down, if it says anything new. A node that may not do so finds what was deployed; where its own code says
+ * otherwise, as for a while in a rolling update, the log says so.
+ *
+ * @throws MurmurError `NOT_DEPLOYED`
+ */
+export async function recordInCatalogue(
+  bucket: Bucket,
+  record: CatalogueRecord,
+  { restricted, log }: { readonly restricted: boolean; readonly log: Log },
+): Promise<void> {
+  const { kind, name } = record
+  const known = await bucket.get(`${kind}.${name}`)
+  if (JSON.stringify(known?.value) === JSON.stringify(record)) return
+  if (!restricted) return void (await bucket.put(`${kind}.${name}`, record))
+  if (known === undefined) throw notDeployed(`record of ${kind} "${name}"`)
+  log.warn({ [kind]: name }, 'the code declares something else than what was deployed; see "murmur deploy"')
 }
 
 function describe(definitions: readonly AnyEventDefinition[]): CatalogueRecord["events"] {

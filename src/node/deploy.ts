@@ -22,6 +22,7 @@ export type Deployable = Pick<CatalogueRecord, "name" | "partitions" | "ordering
 
 /** Every node bounds its own share by `inflightMax`. */
 const UNBOUNDED = -1
+const NOTHING_BEFORE = { from: undefined, others: [] }
 
 /**
  * Makes an agent's consumers what the routing table says: the narrowest filter that covers its patterns, one durable a
@@ -33,7 +34,7 @@ const UNBOUNDED = -1
 export async function deployConsumers(bus: Bus, table: RouteTable, agent: Deployable): Promise<ConsumerChange[]> {
   const patterns = table.coverOf(agent.name)
   const wanted = patterns.length === 0 ? [] : eventDurables(agent)
-  const { from, others } = await beforeTheChange(bus, agent)
+  const { from, others } = bus.link.rights.restricted ? NOTHING_BEFORE : await beforeTheChange(bus, agent)
   const changes: ConsumerChange[] = []
   for (const [partition, name] of wanted.entries()) {
     const only = { partitions: agent.partitions, partition }

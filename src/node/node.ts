@@ -18,18 +18,19 @@ import type { RetentionOptions } from "../bus/streams.js"
 import { ensureError } from "../errors.js"
 import type { ProviderStatus } from "../gateways/broker/broker.js"
 import { LiveRoutes } from "../router/live.js"
+import type { LocalRoute } from "../router/route.js"
 import { declareRoutes } from "../router/route-bucket.js"
 import { RouteTable } from "../router/table.js"
 import type { SourceContext, SourceDefinition, WebhookEndpoint } from "../sources/source.js"
 import type { Log, Observe, Telemetry } from "../telemetry/ports.js"
-import { type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
+import { type Change, followBucket } from "./bucket-follow.js"
+import { type CatalogueRecord, type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
 import { agentRecord, recordInCatalogue, sourceRecord } from "./catalogue.js"
 import { deployConsumers } from "./deploy.js"
 import { drainKey, drainMeaning } from "./drain-wish.js"
 import { amountOf, type NodeGuards, openGuards } from "./guards.js"
 import { agentCheck, checkNames, type Hosted, presentAgent, type ReadinessCheck } from "./hosted.js"
 import { NodeMinds } from "./minds.js"
-import { followSettings, type Setting } from "./settings-follow.js"
 import { SourceHost } from "./source-host.js"
 import { Suspensions } from "./suspensions.js"
 import { VERSION } from "./version.js"
@@ -104,23 +105,20 @@ export class MurmurNode {
   static async start(options: NodeOptions): Promise<MurmurNode> {
     checkNames(options)
     const { bus } = options
-    await bus.ensureStreams(options.retention)
+    const agents = options.agents.map(({ name }) => name)
+    if (!bus.link.rights.restricted) await bus.ensureStreams({ ...options.retention, agents })
     const buckets = await openBuckets(bus)
     const routes = {} as { live: LiveRoutes }
     const node = new MurmurNode(options, buckets, routes, await openGuards(bus, options.telemetry))
     const code = codeRoutes(options.agents)
-    await declareRoutes(
-      buckets.routes,
-      options.agents.map(({ name }) => name),
-      code,
-    )
+    await node.#declareRoutes(agents, code)
     routes.live = await LiveRoutes.open(buckets.routes, code, {
       signal: node.#stopping.signal,
       onChange: () => node.#onRoutes(),
       log: options.telemetry.log,
     })
     node.#plainTable = withoutPredicates(routes.live.table)
-    await followSettings(buckets.settings, (change) => node.#applySetting(change), {
+    await followBucket(buckets.settings, (change) => node.#applySetting(change), {
       signal: node.#stopping.signal,
       log: options.telemetry.log,
     })
@@ -195,7 +193,7 @@ export class MurmurNode {
       await host.stop(GRACE_MS)
       this.#hosts.delete(name)
     }
-    await declareRoutes(this.buckets.routes, [...names], code)
+    await this.#declareRoutes([...names], code)
     this.routes.live.replaceCode(code)
     for (const agent of hosted.agents) if (!this.#hosts.has(agent.name)) await this.#addAgent(agent)
     await this.#replaceSources(hosted.sources)
@@ -222,7 +220,7 @@ export class MurmurNode {
     if (!this.options.bus.connected) return
     await this.guards.guards.flush() // what models have cost, and what was reserved
     // in this order: whoever sees it gone knows by the wish whether it was drained
-    if (this.#draining) await this.buckets.settings.delete(drainKey(this.id)).catch(() => {})
+    if (this.#draining) await this.#forgetDrainWish()
     await this.buckets.presence.delete(this.id).catch(() => {})
   }
 
@@ -237,7 +235,7 @@ export class MurmurNode {
 
   async #addAgent(agent: AgentDefinition): Promise<void> {
     const record = agentRecord(agent)
-    await recordInCatalogue(this.buckets.catalogue, record)
+    await this.#record(record)
     await deployConsumers(this.options.bus, this.routes.live.table, record)
     const { bus } = this.options
     const ports = {
@@ -268,10 +266,25 @@ export class MurmurNode {
   }
 
   async #addSource(source: SourceDefinition): Promise<void> {
-    await recordInCatalogue(this.buckets.catalogue, sourceRecord(source))
+    await this.#record(sourceRecord(source))
     const host = new SourceHost(source, this.options.bus, this.telemetry, this.buckets.sources)
     this.#sources.set(source.name, host)
     host.start()
+  }
+
+  #record(record: CatalogueRecord): Promise<void> {
+    const { restricted } = this.bus.link.rights
+    return recordInCatalogue(this.buckets.catalogue, record, { restricted, log: this.#log })
+  }
+
+  /** A node without the right to do so finds them deployed. */
+  async #declareRoutes(agents: readonly string[], code: readonly LocalRoute[]): Promise<void> {
+    if (!this.bus.link.rights.restricted) await declareRoutes(this.buckets.routes, agents, code)
+  }
+
+  /** A node that may not write settings leaves it: the wish is older than any node that is started later. */
+  async #forgetDrainWish(): Promise<void> {
+    if (!this.bus.link.rights.restricted) await this.buckets.settings.delete(drainKey(this.id)).catch(() => {})
   }
 
   /** An agent that is paused does not pull, nor does one without routes: it has no consumer. */
@@ -293,7 +306,7 @@ export class MurmurNode {
     }
   }
 
-  #applySetting(change: Setting): void {
+  #applySetting(change: Change): void {
     const { key, value } = change
     const [kind, agent = ""] = key.split(".")
     if (kind === "pause") {
@@ -317,7 +330,7 @@ export class MurmurNode {
   async #onDrain(meaning: ReturnType<typeof drainMeaning>): Promise<void> {
     const { settings } = this.buckets
     if (meaning === "none" || this.#draining) return
-    if (meaning === "old") return settings.delete(drainKey(this.id)).catch(() => {}) // an earlier process did not live to do it
+    if (meaning === "old") return this.#forgetDrainWish() // an earlier process did not live to do it
     // seen late, it may have been taken back meanwhile; when nobody can say, it stands
     const stands = await settings.get(drainKey(this.id)).catch(() => "unknown")
     if (stands === undefined || this.#draining) return

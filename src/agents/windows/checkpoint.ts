@@ -192,7 +192,8 @@ export class WindowLog {
     await this.#append({ kind: "commit", id, rebuildFrom: this.#rebuildFrom, foldFrom, closes: [], poisoned })
     const purge = { filter: this.subject, seq: foldFrom }
     // without the right to purge, or without an answer, it is only longer than it need be
-    await this.bus.link.manager.streams.purge(this.stream, purge).catch(() => {})
+    const { manager, rights } = this.bus.link
+    if (rights.mayPurge(this.stream)) await manager.streams.purge(this.stream, purge).catch(() => {})
   }
 
   async #lastRecord(): Promise<{ data: Uint8Array; seq: number } | undefined> {
