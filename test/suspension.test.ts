@@ -67,7 +67,9 @@ class Nap {
   /** How many records the journals hold. */
   async journaled(step = "*"): Promise<number> {
     const { link, names } = this.mesh.bus
-    const { state } = await link.manager.streams.info(names.steps, { subjects_filter: `test.step.napper.${step}` })
+    const { state } = await link.manager.streams.info(names.stepsOf("any"), {
+      subjects_filter: `test.step.napper.${step}`,
+    })
     return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0)
   }
 
@@ -244,7 +246,7 @@ describe.concurrent("a step that sleeps", () => {
       )
       const { manager } = nap.mesh.bus.link
       const second = { max_age: 1e9, duplicate_window: 1e9 }
-      await manager.streams.update(nap.mesh.bus.names.steps, second)
+      await manager.streams.update(nap.mesh.bus.names.stepsOf("any"), second)
       await nap.publish(order(1))
       await until("the short sleep is over", async () => (await nap.resumed()) === 1)
       const full = await nap.journaled("order-1")

@@ -28,7 +28,7 @@ const close = (key: string | null, through: number, outputs: SealedEvent[] = [],
 const open = (on = bus) => WindowLog.open(on, "sums", 0)
 const messages = async () => {
   const query = { subjects_filter: "test.ses.sums._windows.0" }
-  const { state } = await bus.link.manager.streams.info(bus.names.sessions, query)
+  const { state } = await bus.link.manager.streams.info(bus.names.sessionsOf("any"), query)
   return state.subjects?.["test.ses.sums._windows.0"] ?? 0
 }
 

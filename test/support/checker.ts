@@ -115,7 +115,11 @@ async function readEvents(bus: Bus, filter: string): Promise<MurmurEvent[]> {
 
 async function readSessions(bus: Bus, agent: string): Promise<Map<string, CommitRecord[]>> {
   const sessions = new Map<string, CommitRecord[]>()
-  for (const { subject, data, seq } of await readAll(bus, bus.names.sessions, `${bus.names.mesh}.ses.${agent}.*`)) {
+  for (const { subject, data, seq } of await readAll(
+    bus,
+    bus.names.sessionsOf("any"),
+    `${bus.names.mesh}.ses.${agent}.*`,
+  )) {
     const record = parseSessionRecord(data, subject, seq)
     const commits = sessions.get(subject) ?? []
     sessions.set(subject, commits)

@@ -70,7 +70,7 @@ export async function lettersOf(bus: Bus): Promise<DeadLetter[]> {
 /** What is in the journals of an agent's steps, by event. */
 export async function journalsOf(bus: Bus, agent: string): Promise<Map<string, JournalRecord[]>> {
   const journals = new Map<string, JournalRecord[]>()
-  for (const { subject, data } of await readAll(bus, bus.names.steps, `${bus.names.mesh}.step.${agent}.*`)) {
+  for (const { subject, data } of await readAll(bus, bus.names.stepsOf("any"), `${bus.names.mesh}.step.${agent}.*`)) {
     const event = subject.split(".").at(-1) ?? ""
     journals.set(event, [...(journals.get(event) ?? []), parseRecord(data, subject)])
   }
