@@ -27,7 +27,21 @@ export default defineConfig({
       { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"] } },
       {
         extends: true,
-        test: { name: "integration", include: ["test/**/*.test.ts"], exclude: ["test/docs-snippets.test.ts"] },
+        test: {
+          name: "integration",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/docs-snippets.test.ts", "test/containers/**"],
+        },
+      },
+      {
+        extends: true,
+        // Skipped unless scripts/containers.mjs starts them: it gives them an engine.
+        test: {
+          name: "containers",
+          include: ["test/containers/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 600_000,
+        },
       },
       { extends: true, test: { name: "docs", include: ["test/docs-snippets.test.ts"] } },
     ],

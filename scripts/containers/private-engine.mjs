@@ -1,0 +1,134 @@
+import { spawn } from "node:child_process"
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { delimiter, dirname, join } from "node:path"
+import { composePlugin } from "./compose-plugin.mjs"
+import { must, run } from "./run.mjs"
+
+const READY_MS = 30_000
+const STOP_MS = 20_000
+
+/**
+ * Starts an engine with a folder of its own for sockets, images and containers. It touches neither the firewall nor the
+ * bridge of another engine: containers reach one another on networks that they make, their published ports are served
+ * by a proxy process, and only builds on the host's network reach the outside.
+ *
+ * @param {string} dockerd its program
+ * @returns {Promise<import("./engine.mjs").Engine>}
+ */
+export async function startPrivateEngine(dockerd) {
+  const folder = mkdtempSync(join(tmpdir(), "murmur-docker-"))
+  const env = environment(folder, dockerd)
+  const daemon = start(dockerd, folder, env.DOCKER_HOST)
+  const gone = new Promise((resolve) => daemon.once("exit", resolve))
+  daemon.once("error", () => {})
+  const stop = async () => {
+    await removeContainers(env)
+    daemon.kill("SIGTERM")
+    await within(STOP_MS, gone)
+    daemon.kill("SIGKILL")
+    await removeFolder(folder)
+  }
+  try {
+    await ready(daemon, folder, env)
+    await offerCompose(env)
+    const version = await must("docker", ["version", "--format", "{{.Server.Version}}"], { env: whole(env) })
+    return { kind: "private", what: `a private engine (${version.trim()})`, env, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const whole = (env) => ({ ...process.env, ...env })
+
+function environment(folder, dockerd) {
+  // the client that was installed with this daemon goes before others
+  const beside = join(dirname(dirname(dockerd)), "bin")
+  return {
+    DOCKER_HOST: `unix://${folder}/docker.sock`,
+    DOCKER_CONFIG: join(folder, "config"),
+    PATH: `${existsSync(join(beside, "docker")) ? `${beside}${delimiter}` : ""}${process.env.PATH ?? ""}`,
+    // the engine takes all containers along when it ends: nothing has to watch over them
+    TESTCONTAINERS_RYUK_DISABLED: "true",
+  }
+}
+
+function start(dockerd, folder, host) {
+  const options = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--host", host]
+  for (const [option, name] of [
+    ["--data-root", "data"],
+    ["--exec-root", "exec"],
+    ["--pidfile", "dockerd.pid"],
+  ]) {
+    options.push(option, join(folder, name))
+  }
+  // Even when this script is killed and can clean nothing up, its engine ends: the system tells it.
+  const command = existsSync("/usr/bin/setpriv")
+    ? ["/usr/bin/setpriv", "--pdeathsig", "TERM", dockerd, ...options]
+    : [dockerd, ...options]
+  const log = openSync(join(folder, "dockerd.log"), "a")
+  try {
+    // a group of its own: Ctrl-C is for the command, which still needs its engine to end well
+    return spawn(command[0], command.slice(1), { detached: true, stdio: ["ignore", log, log] })
+  } finally {
+    closeSync(log)
+  }
+}
+
+async function ready(daemon, folder, env) {
+  const deadline = Date.now() + READY_MS
+  for (;;) {
+    const { code } = await run("docker", ["info"], { env: whole(env), timeoutMs: 10_000 })
+    if (code === 0) return
+    const ended = daemon.exitCode !== null || daemon.signalCode !== null || daemon.pid === undefined
+    if (ended || Date.now() > deadline) {
+      throw new Error(
+        `${ended ? "it has ended" : `it is not ready after ${READY_MS} ms`}. It said:\n${lastLines(folder)}`,
+      )
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+function lastLines(folder) {
+  return readFileSync(join(folder, "dockerd.log"), "utf8").trimEnd().split("\n").slice(-8).join("\n")
+}
+
+/** `docker compose` where it can be had; without it the tests that need it say so. */
+async function offerCompose(env) {
+  const plugins = join(env.DOCKER_CONFIG, "cli-plugins")
+  mkdirSync(plugins, { recursive: true })
+  const { code } = await run("docker", ["compose", "version"], { env: whole(env) })
+  if (code === 0) return
+  try {
+    symlinkSync(await composePlugin(), join(plugins, "docker-compose"))
+  } catch (error) {
+    process.stderr.write(`containers: "docker compose" is not there: ${error.message}\n`)
+  }
+}
+
+async function removeContainers(env) {
+  const { stdout } = await run("docker", ["ps", "--all", "--quiet"], { env: whole(env) })
+  const ids = stdout.split("\n").filter((id) => id !== "")
+  if (ids.length > 0) await run("docker", ["rm", "--force", "--volumes", ...ids], { env: whole(env) })
+}
+
+async function removeFolder(folder) {
+  for (const mount of mountsBelow(folder)) await run("umount", ["--lazy", mount])
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+}
+
+/** What the engine has mounted and left, the deepest first. */
+function mountsBelow(folder) {
+  const places = readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+  return places.filter((place) => place.startsWith(`${folder}/`)).sort((a, b) => b.length - a.length)
+}
+
+async function within(ms, promise) {
+  let timer
+  await Promise.race([promise, new Promise((resolve) => (timer = setTimeout(resolve, ms)))])
+  clearTimeout(timer)
+}
