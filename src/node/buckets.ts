@@ -38,6 +38,11 @@ const PresentAgent = z.object({
   name: z.string(),
   state: z.enum(["running", "paused", "quarantined"]),
   active: z.boolean(),
+  /** How many partitions the agent has by the code of this node, and which of them are this node's. */
+  partitions: z.number().default(1),
+  owned: z.array(z.number()).default([]),
+  /** The code that runs there: a hash of the agent's definition, as its commits tell it. */
+  code: z.string().nullable().default(null),
   blocked: z.string().nullable(),
   steps: z.number(),
   failures: z.number(),
@@ -68,10 +73,15 @@ export const PresenceRecord = z.object({
   id: z.string(),
   host: z.string(),
   pid: z.number(),
+  /** Of murmur. */
   version: z.string(),
+  /** Of the code of the agents, as whoever runs the node calls it. */
+  codeVersion: z.string().nullable().default(null),
+  /** What it is labelled with: which agents it may host. */
+  labels: z.record(z.string(), z.string()).default({}),
   since: z.string(),
   http: z.string().nullable(),
-  /** It has seen that an operator wants it to leave. */
+  /** It leaves: it begins nothing, and finishes what it has begun. */
   draining: z.boolean().default(false),
   agents: z.array(PresentAgent),
   sources: z.array(z.object({ name: z.string(), state: z.enum(["running", "restarting", "done"]) })),

@@ -31,11 +31,14 @@ export function presentAgent(
   host: AgentHost,
   { paused, models }: { readonly paused: boolean; readonly models: readonly string[] },
 ): PresenceRecord["agents"][number] {
-  const { agent, stats, active, blocked, quarantined, sessions, inflight } = host
+  const { agent, stats, active, owned, blocked, quarantined, sessions, inflight } = host
   return {
     name: agent.name,
     state: paused ? "paused" : quarantined ? "quarantined" : "running",
     active,
+    partitions: agent.partitions,
+    owned: [...owned],
+    code: agent.code,
     blocked: blocked ?? null,
     steps: stats.steps,
     failures: stats.failures,

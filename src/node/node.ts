@@ -23,6 +23,8 @@ import { declareRoutes } from "../router/route-bucket.js"
 import { RouteTable } from "../router/table.js"
 import type { SourceContext, SourceDefinition, WebhookEndpoint } from "../sources/source.js"
 import type { Log, Observe, Telemetry } from "../telemetry/ports.js"
+import { Balance } from "./balance/balance.js"
+import { Members } from "./balance/members.js"
 import { type Change, followBucket } from "./bucket-follow.js"
 import { type CatalogueRecord, type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
 import { agentRecord, recordInCatalogue, sourceRecord } from "./catalogue.js"
@@ -44,6 +46,10 @@ export interface NodeOptions extends Hosted {
   readonly redact?: (text: string) => string
   /** Unique in the mesh. Default: host name and a few random characters. */
   readonly id?: string
+  /** What the node is labelled with. Default: nothing. */
+  readonly labels?: Readonly<Record<string, string>>
+  /** How whoever runs the node calls the version of the agents' code, such as a git sha or an image tag. Default: nothing. */
+  readonly codeVersion?: string | undefined
   /** How much the mesh keeps. What is given is applied also to streams that exist; the defaults only to those that are made. */
   readonly retention?: RetentionOptions
 }
@@ -72,11 +78,15 @@ export class MurmurNode {
   readonly #alone = new Alone()
   readonly #minds: NodeMinds
   readonly #toolServices: ToolServices
+  readonly #members = new Members(systemClock)
+  readonly #balance: Balance
   #plainTable = RouteTable.from([])
   #presenceTimer: NodeJS.Timeout | undefined
   #http: string | null = null
   /** An operator makes it leave. */
   #draining = false
+  /** All that it had begun is done, or given up. */
+  #left = false
   #stopped: Promise<void> | undefined
 
   private constructor(
@@ -95,6 +105,8 @@ export class MurmurNode {
     const { bus, telemetry, observe } = options
     this.#minds = new NodeMinds({ bus, telemetry, observe }, options.models)
     this.#deadLetters = new DeadLetterWriter(options.bus.publisher, options.bus.names, redact)
+    const mesh = { nodeId: this.id, members: this.#members, clock: systemClock, log: this.#log }
+    this.#balance = new Balance({ ...mesh, hosts: () => this.#hosts.values() })
   }
 
   /**
@@ -118,14 +130,14 @@ export class MurmurNode {
       log: options.telemetry.log,
     })
     node.#plainTable = withoutPredicates(routes.live.table)
-    await followBucket(buckets.settings, (change) => node.#applySetting(change), {
-      signal: node.#stopping.signal,
-      log: options.telemetry.log,
-    })
+    const following = { signal: node.#stopping.signal, log: options.telemetry.log }
+    await followBucket(buckets.settings, (change) => node.#applySetting(change), following)
+    await node.#members.follow(buckets.presence, following)
     for (const agent of options.agents) await node.#addAgent(agent)
     for (const source of options.sources) await node.#addSource(source)
     await node.#announce()
     node.#presenceTimer = setInterval(() => void node.#announce(), PRESENCE_EVERY_MS)
+    node.#balance.start()
     return node
   }
 
@@ -213,10 +225,13 @@ export class MurmurNode {
 
   async #stop(graceMs: number): Promise<void> {
     this.#stopping.abort()
-    clearInterval(this.#presenceTimer)
+    this.#balance.stop()
+    void this.#announce() // others may prepare to take over
     await Promise.all(this.sources.map((source) => source.stop(graceMs)))
     await Promise.all(this.hosts.map((host) => host.stop(graceMs)))
     await this.#minds.close()
+    clearInterval(this.#presenceTimer)
+    this.#left = true
     if (!this.options.bus.connected) return
     await this.guards.guards.flush() // what models have cost, and what was reserved
     // in this order: whoever sees it gone knows by the wish whether it was drained
@@ -261,6 +276,7 @@ export class MurmurNode {
           )
         : new ReactHost({ ...agent, behaviour }, { ...ports, bus })
     this.#hosts.set(agent.name, host)
+    this.#balance.place(host)
     if (this.#inboxes.has(agent.name)) this.#openInbox(host)
     if (this.#runs(agent.name)) host.start()
   }
@@ -355,7 +371,7 @@ export class MurmurNode {
   }
 
   async #announce(): Promise<void> {
-    if (this.#stopping.signal.aborted || !this.options.bus.connected) return
+    if (this.#left || !this.options.bus.connected) return
     try {
       await this.buckets.presence.put(this.id, this.#presence())
     } catch (error) {
@@ -369,9 +385,11 @@ export class MurmurNode {
       host: hostname(),
       pid: process.pid,
       version: VERSION,
+      codeVersion: this.options.codeVersion ?? null,
+      labels: { ...this.options.labels },
       since: this.#since,
       http: this.#http,
-      draining: this.#draining,
+      draining: this.#draining || this.#stopping.signal.aborted,
       routesRevision: this.routes.live.revision,
       agents: this.hosts.map((host) =>
         presentAgent(host, { paused: this.#paused.has(host.agent.name), models: this.#minds.modelsOf(host.agent) }),

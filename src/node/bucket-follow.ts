@@ -3,8 +3,8 @@ import type { Bucket } from "../bus/bucket.js"
 import { ensureError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
 
-/** What an operator has decided, or, without a value, has taken back. */
-export interface Setting {
+/** What was written under a key, or, without a value, that it is gone. */
+export interface Change {
   readonly key: string
   readonly value: unknown
 }
@@ -12,34 +12,34 @@ export interface Setting {
 const RETRY_MS = 500
 
 /**
- * Follows the decisions of operators until aborted: first those that stand, then each that changes.
+ * Follows a bucket until aborted, also over faults: first what stands there, then each change.
  *
- * @returns when those that stand are applied
+ * @returns when what stands there is applied
  */
-export function followSettings(
-  settings: Bucket,
-  apply: (change: Setting) => void,
+export function followBucket(
+  bucket: Bucket,
+  apply: (change: Change) => void,
   options: { readonly signal: AbortSignal; readonly log: Log },
 ): Promise<void> {
   return new Promise((synced) => {
-    void watch(settings, apply, options, synced)
+    void watch(bucket, apply, options, synced)
   })
 }
 
 async function watch(
-  settings: Bucket,
-  apply: (change: Setting) => void,
+  bucket: Bucket,
+  apply: (change: Change) => void,
   { signal, log }: { readonly signal: AbortSignal; readonly log: Log },
   synced: () => void,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      for await (const change of settings.watch({ signal })) {
+      for await (const change of bucket.watch({ signal })) {
         if ("synced" in change) synced()
         else apply(change)
       }
     } catch (error) {
-      log.warn({ error: ensureError(error) }, "lost sight of the settings; trying again")
+      log.warn({ bucket: bucket.name, error: ensureError(error) }, "lost sight of a bucket; trying again")
     }
     await delay(RETRY_MS, undefined, { signal }).catch(() => {}) // without it a closed connection would spin
   }
