@@ -8,7 +8,7 @@ import type { Members } from "./members.js"
 /** What the balance works with. */
 export interface BalancePorts {
   readonly nodeId: string
-  readonly members: Pick<Members, "hosting" | "owns">
+  readonly members: Pick<Members, "hosting" | "owns" | "seenAfter">
   readonly clock: Clock
   readonly log: Log
   hosts(): Iterable<AgentHost>
@@ -19,6 +19,8 @@ interface Layout {
   readonly nodes: string
   readonly places: readonly Place[]
   readonly sinceMs: number
+  /** Since when this node is known to own a partition that belongs elsewhere. */
+  readonly guests: Map<number, number>
   /** Partitions that this node gave up or tried to, and when it may do so again. */
   readonly tried: Map<number, { readonly waitMs: number; readonly untilMs: number }>
 }
@@ -59,17 +61,26 @@ export class Balance {
 
   /** Sees to one agent. Before it is started as well, so that it pulls nothing that is not for this node. */
   place(host: AgentHost): void {
-    const { nodeId, members, clock } = this.ports
+    const { nodeId, members } = this.ports
     const { agent, owned } = host
     if (agent.ordering === "none") return // any node takes any event
     const layout = this.#layoutOf(host)
-    const calm = clock.steady() - layout.sinceMs >= CALM_MS
     for (const [partition, { first, second }] of layout.places.entries()) {
       const mine = first === nodeId
       const next = second === nodeId && members.owns(first, agent.name, partition)
       host.leave(partition, !mine && !next)
-      if (!mine && calm && owned.includes(partition)) this.#handOver(host, partition, layout)
+      if (mine || !owned.includes(partition)) layout.guests.delete(partition)
+      else if (this.#isWaitedFor(partition, layout)) this.#handOver(host, partition, layout)
     }
+  }
+
+  /** A partition that came here because its owner died is not handed to that owner: it must have been seen since. */
+  #isWaitedFor(partition: number, { sinceMs, guests, places }: Layout): boolean {
+    const { members, clock } = this.ports
+    const now = clock.steady()
+    const cameMs = guests.get(partition) ?? now
+    guests.set(partition, cameMs)
+    return now - sinceMs >= CALM_MS && members.seenAfter(places[partition]?.first ?? "", cameMs)
   }
 
   #layoutOf({ agent }: AgentHost): Layout {
@@ -79,7 +90,8 @@ export class Balance {
     const nodes = [partitions, ...ids].join(" ")
     const known = this.#layouts.get(name)
     if (known?.nodes === nodes) return known
-    const layout = { nodes, places: placesOf(name, partitions, ids), sinceMs: clock.steady(), tried: new Map() }
+    const places = placesOf(name, partitions, ids)
+    const layout = { nodes, places, sinceMs: clock.steady(), guests: new Map(), tried: new Map() }
     this.#layouts.set(name, layout)
     return layout
   }

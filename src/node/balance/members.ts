@@ -37,6 +37,11 @@ export class Members {
     return agents.some(({ name, owned }) => name === agent && owned.includes(partition))
   }
 
+  /** Whether a node gave a sign of life after a time of this node's steady clock. */
+  seenAfter(node: string, timeMs: number): boolean {
+    return (this.#members.get(node)?.seenMs ?? Number.NEGATIVE_INFINITY) > timeMs
+  }
+
   /** @param value its sign of life; anything else when it is gone */
   note(node: string, value: unknown): void {
     const record = PresenceRecord.safeParse(value)
