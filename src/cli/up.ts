@@ -123,6 +123,7 @@ async function start(
 /** The server that was named, or the one of this folder: started, or joined when it runs. */
 async function findServer(options: UpOptions, running: Running, stopping: AbortSignal): Promise<{ url: string }> {
   if (options.nats !== undefined) return { url: options.nats }
+  if (process.env.MURMUR_LOCAL_SERVER === "off") throw noServer()
   const { startLocalServer } = await import("../bus/server/index.js")
   const { progressPrinter } = await import("./progress.js")
   const progress = progressPrinter(process.stderr)
@@ -144,6 +145,14 @@ async function findServer(options: UpOptions, running: Running, stopping: AbortS
   return server
 }
 
+/** In a container a server of its own would lose its store with the container, and no other node would find it. */
+function noServer(): MurmurError {
+  return new MurmurError(
+    "Cannot start: no server is named, and none is started here (MURMUR_LOCAL_SERVER=off). Set NATS_URL, such as NATS_URL=nats://nats:4222, or give --nats <url>",
+    { code: "NATS_URL_MISSING" },
+  )
+}
+
 async function serve(
   node: MurmurNode,
   telemetry: RunningTelemetry,
@@ -151,7 +160,8 @@ async function serve(
   running: Running,
 ): Promise<HttpServer> {
   const { startHttp } = await import("../http/server.js")
-  const { MURMUR_TOKEN: token } = process.env
+  const { httpSettings } = await import("./http-settings.js")
+  const { port, ...settings } = httpSettings(options, process.env)
   const listen = (port: number): Promise<HttpServer> =>
     startHttp(
       {
@@ -163,14 +173,14 @@ async function serve(
         },
         telemetry: telemetry.telemetry,
       },
-      { port, ...(options.host && { host: options.host }), ...(token && { token }) },
+      { port, ...settings },
     )
   let http: HttpServer
   try {
-    http = await listen(options.port ?? HTTP_PORT)
+    http = await listen(port ?? HTTP_PORT)
   } catch (error) {
     // the default port may belong to another mesh on this machine; a port that was asked for must be had
-    if (options.port !== undefined || !(error instanceof MurmurError) || error.code !== "HTTP_PORT") throw error
+    if (port !== undefined || !(error instanceof MurmurError) || error.code !== "HTTP_PORT") throw error
     http = await listen(0)
   }
   running.add("HTTP server", () => http.close())
