@@ -3,12 +3,14 @@ import { type SealedEvent, seal } from "../bus/encode.js"
 import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import { ensureError, MurmurError } from "../errors.js"
-import type { Log, Tracing } from "../telemetry/ports.js"
+import type { Log, Span } from "../telemetry/ports.js"
 import type { EmitGate } from "./context.js"
 import type { AgentDefinition } from "./define-agent.js"
+import type { OpenWindowSpan } from "./react-tracing.js"
 import type { WindowClose } from "./windows/checkpoint.js"
 import {
   type ClosingWindow,
+  type EventPlace,
   type OpenWindows,
   type WindowHost,
   type WindowPort,
@@ -26,6 +28,8 @@ export interface SessionSink {
   closedThrough(key: string | undefined, operator: number): number
   /** Events before this one are fed only to warm what is no window: they are in no window that is still open. */
   readonly rebuildFrom: number
+  /** `undefined` when nobody traces. */
+  readonly windowSpan: OpenWindowSpan | undefined
   /** How large the outputs of one window may be, all together, in bytes: they are committed in one record. */
   readonly bytesMax: number
 }
@@ -44,8 +48,18 @@ interface Operator {
 /** What comes out of the pipeline at this moment belongs to: an event in delivery, a closing window, or nothing. */
 type Scope =
   | { readonly kind: "event"; readonly event: MurmurEvent; readonly outputs: SealedEvent[] }
-  | { readonly kind: "window"; readonly id: string; readonly cause: MurmurEvent; readonly outputs: SealedEvent[] }
+  | WindowScope
   | { readonly kind: "none" }
+
+interface WindowScope {
+  readonly kind: "window"
+  readonly id: string
+  readonly window: ClosingWindow
+  readonly cause: MurmurEvent
+  readonly outputs: SealedEvent[]
+  /** Opened by its first output: of a window that says nothing there is nothing to see. */
+  span?: Span | undefined
+}
 
 /** The pipeline of one key of a `react` agent, and its open windows. */
 export class ReactSession implements WindowHost {
@@ -57,7 +71,7 @@ export class ReactSession implements WindowHost {
   readonly #operators: Operator[] = []
   readonly #subscription: Subscription | undefined
   #scope: Scope = { kind: "none" }
-  #current: { timeMs: number; seq: number; event: MurmurEvent } | undefined
+  #current: (EventPlace & { readonly event: MurmurEvent }) | undefined
   #deferred = 0
   #held = 0
   #breakdown: Breakdown | undefined
@@ -109,7 +123,8 @@ export class ReactSession implements WindowHost {
   deliver(event: MurmurEvent): SealedEvent[] {
     const outputs: SealedEvent[] = []
     this.lastArrival = Date.now()
-    this.#current = { timeMs: Date.parse(event.time), seq: event.seq, event }
+    const trace = this.sink.windowSpan === undefined ? undefined : event.trace
+    this.#current = { timeMs: Date.parse(event.time), seq: event.seq, trace, event }
     this.#deferred = 0
     this.#scope = { kind: "event", event, outputs }
     try {
@@ -161,7 +176,12 @@ export class ReactSession implements WindowHost {
     if (cause === undefined || this.#breakdown !== undefined) return
     const outer = this.#scope
     const outputs: SealedEvent[] = []
-    this.#scope = { kind: "window", id: `${operator}:${window.start}:${window.end}`, cause, outputs }
+    const scope: WindowScope = {
+      kind: "window",
+      id: `${operator}:${window.start}:${window.end}`,
+      ...{ window, cause, outputs },
+    }
+    this.#scope = scope
     this.#closing = { operator, through: window.through, span: window }
     try {
       emit()
@@ -169,9 +189,15 @@ export class ReactSession implements WindowHost {
     } finally {
       this.#scope = outer
       this.#closing = undefined
+      this.#end(scope.span)
     }
     if (this.#breakdown !== undefined) return
     this.sink.closed({ key: this.key ?? null, operator, through: window.through, outputs })
+  }
+
+  #end(span: Span | undefined): void {
+    if (this.#breakdown !== undefined) span?.fail(this.#breakdown.error)
+    span?.end()
   }
 
   #checkSize(outputs: readonly SealedEvent[]): void {
@@ -194,13 +220,19 @@ export class ReactSession implements WindowHost {
       if (scope.kind === "event") {
         scope.outputs.push(this.#seal(checked, scope.event, scope.event.id, scope.outputs.length))
       } else if (scope.kind === "window") {
-        scope.outputs.push(this.#seal(checked, scope.cause, scope.id, scope.outputs.length))
+        scope.outputs.push(this.#seal(checked, this.#causeOf(scope), scope.id, scope.outputs.length))
       } else {
         this.#outLater(checked)
       }
     } catch (thrown) {
       this.#break(thrown)
     }
+  }
+
+  /** The event that closed the window; what comes out descends from the window's own span. */
+  #causeOf(scope: WindowScope): MurmurEvent {
+    scope.span ??= this.sink.windowSpan?.(scope.window, scope.cause)
+    return scope.span === undefined ? scope.cause : { ...scope.cause, trace: scope.span.context }
   }
 
   #outLater(draft: EventDraft): void {
@@ -222,34 +254,4 @@ export class ReactSession implements WindowHost {
     this.#breakdown = { error: ensureError(thrown), window: this.#closing }
     this.#brokeLater = this.#scope.kind === "none" && this.#current !== undefined
   }
-}
-
-/**
- * Delivers an event within a span. Outputs become children of it: a window's, of that of the event that closed it.
- *
- * @returns what came out for the event itself
- */
-export function deliverTraced(
-  session: ReactSession,
-  event: MurmurEvent,
-  agent: string,
-  tracing: Tracing,
-): SealedEvent[] {
-  if (!tracing.enabled) return session.deliver(event)
-  const span = tracing.start(`process ${agent}`, {
-    kind: "consumer",
-    parent: event.trace,
-    attributes: {
-      "messaging.system": "nats",
-      "messaging.operation.type": "process",
-      "messaging.message.id": event.id,
-      "murmur.agent": agent,
-      "murmur.event.type": event.type,
-      "murmur.event.key": event.key,
-    },
-  })
-  const outputs = span.run(() => session.deliver({ ...event, trace: span.context }))
-  if (session.breakdown !== undefined) span.fail(session.breakdown.error)
-  span.end()
-  return outputs
 }

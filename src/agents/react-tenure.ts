@@ -20,7 +20,8 @@ import { ReactHistory, type ReactPlace } from "./react-history.js"
 import { ReactPipelines } from "./react-pipelines.js"
 import { ReactRepair } from "./react-repair.js"
 import { ReactSending } from "./react-sending.js"
-import { deliverTraced, ReactSession } from "./react-session.js"
+import { ReactSession } from "./react-session.js"
+import { deliverTraced, windowSpans } from "./react-tracing.js"
 import { WindowLog } from "./windows/checkpoint.js"
 
 /** What a tenure shares with those before and after it on this node. */
@@ -315,6 +316,7 @@ export class ReactTenure {
         this.#openEvents += copies
       },
       closedThrough: (of: string | undefined, operator: number) => this.windows.closedThrough(of, operator),
+      windowSpan: windowSpans(agent.name, ports.telemetry.tracing),
       bytesMax: this.#bytesMax,
       rebuildFrom: this.windows.rebuildFrom,
     }

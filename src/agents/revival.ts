@@ -1,4 +1,5 @@
-import type { MurmurEvent } from "../bus/event.js"
+import type { MurmurEvent, TraceContext } from "../bus/event.js"
+import type { Arrived } from "./delegation/decide.js"
 import { type ResultMeaning, resolveWith, resultsAtDeadline, takeResult } from "./delegation/results.js"
 import type { OpenJournal } from "./effects.js"
 import { readInboxEvent } from "./inbox-event.js"
@@ -13,6 +14,8 @@ export interface Revived {
   readonly intake: Intake
   readonly storedAtMs: number
   readonly journal: Journal
+  /** What it goes on because of, besides its event: the results that were waited for, an answer. */
+  readonly links: readonly TraceContext[]
 }
 
 /** What has arrived, as the wait before which a step stands sees it. */
@@ -45,10 +48,11 @@ export class Revival {
     const journal = await this.openJournal(resume.step)
     if (!journal.waitsAt(resume.position)) return undefined
     const waiting = journal.waitAt(resume.position)
+    const links = linksTo(journal.cameAt(resume.position), carrier)
     if (waiting !== undefined) {
       const meaning = await this.#meaning(journal, waiting, resume, { carrier, arrivedAtMs })
       if (meaning.kind === "refused") {
-        return { intake: this.gate.refuse(carrier), storedAtMs: Date.parse(waiting.storedAt), journal }
+        return { intake: this.gate.refuse(carrier), storedAtMs: Date.parse(waiting.storedAt), journal, links }
       }
       if (meaning.kind === "early") await this.#setAgain(journal, waiting)
       if (meaning.kind === "enough") await resolveWith(journal, resume.position, meaning.results, seq)
@@ -65,7 +69,7 @@ export class Revival {
     if (suspended === undefined || journal.givenUp) return undefined // a letter that is tried again finds the answer
     const event = readInboxEvent({ data: suspended.event, seq })
     if (event === undefined) return undefined
-    return { intake: this.gate.recheck(event), storedAtMs: Date.parse(suspended.storedAt), journal }
+    return { intake: this.gate.recheck(event), storedAtMs: Date.parse(suspended.storedAt), journal, links }
   }
 
   async #meaning(
@@ -101,6 +105,12 @@ export class Revival {
     if (of === undefined) return
     await this.suspension.setTimer({ agent, key: of.key, step: of.id, position, at: new Date(wait.until) })
   }
+}
+
+/** What came before and was noted, and what has come last. */
+function linksTo(came: readonly Arrived[], { trace }: MurmurEvent): TraceContext[] {
+  const noted = came.flatMap(({ traceparent }) => (traceparent === undefined ? [] : [{ traceparent }]))
+  return trace === undefined ? noted : [...noted, trace]
 }
 
 function answerOf(answer: unknown, resume: Resume): { answer: string; by: string | undefined } {

@@ -14,7 +14,7 @@ import { conversationOf } from "./minds/history/compose.js"
 import type { Session } from "./sessions/session.js"
 import { type SealAs, Step, type StepParts } from "./step-context.js"
 import { journalOf } from "./step-notes.js"
-import type { Run, StepPorts } from "./step-ports.js"
+import type { Run, StepInput, StepPorts } from "./step-ports.js"
 import { ToolCalls, type ToolScope } from "./tools/tool-calls.js"
 
 /** Makes what an attempt consists of: its span, the handler's context, the outputs with their ids. */
@@ -33,9 +33,9 @@ export class StepMaker implements StepParts {
     this.#spanName = `process ${agent.name}`
   }
 
-  span(event: MurmurEvent, attempt: number): Span {
-    const attributes = this.#attributes(event, attempt)
-    return this.ports.telemetry.tracing.start(this.#spanName, { kind: "consumer", parent: event.trace, attributes })
+  span({ event, links = [] }: StepInput, attempt: number): Span {
+    const how = { kind: "consumer", parent: event.trace, attributes: this.#attributes(event, attempt), links } as const
+    return this.ports.telemetry.tracing.start(this.#spanName, how)
   }
 
   get clock(): Clock {

@@ -1,4 +1,4 @@
-import type { MurmurEvent } from "../bus/event.js"
+import type { MurmurEvent, TraceContext } from "../bus/event.js"
 import type { Span, Telemetry } from "../telemetry/ports.js"
 import type { Attempt } from "./dead-letters.js"
 import type { EffectPorts, OpenJournal } from "./effects.js"
@@ -61,6 +61,8 @@ export interface StepInput {
   previousAttempt: PreviousAttempt | undefined
   /** Whether the guards have let it in: they are asked once, however often it is tried or suspended. */
   admitted: boolean
+  /** What a suspended step goes on because of, besides its event: for its span. */
+  readonly links?: readonly TraceContext[]
   /** Tells how the attempt goes on, once it has asked a model. */
   teller?: RunTeller | undefined
 }

@@ -171,7 +171,7 @@ export class StepWorker {
     if (intake.kind !== "run") return "done"
     const how = { ordered: false, storedAtMs: revived.storedAtMs, careful: past === "died", sentBack: false }
     const input = inputOf(intake.event, how)
-    const known = { journal: Promise.resolve(journal), previousAttempt: journal.attempts.last }
+    const known = { journal: Promise.resolve(journal), previousAttempt: journal.attempts.last, links: revived.links }
     return { ...input, ...known, admitted: true } // when it began
   }
 

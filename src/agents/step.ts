@@ -62,7 +62,7 @@ export class StepRunner {
   async attempt(input: StepInput, attempt: number, stopping: AbortSignal): Promise<Outcome> {
     const { clock, telemetry } = this.ports
     const began = clock.now()
-    const span = telemetry.tracing.enabled ? this.#make.span(input.event, attempt) : undefined
+    const span = telemetry.tracing.enabled ? this.#make.span(input, attempt) : undefined
     const run: Run = { input, attempt, span, stopping }
     let outcome: Outcome | undefined
     while (outcome === undefined) {

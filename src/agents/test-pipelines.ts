@@ -98,6 +98,7 @@ export class MemoryPipelines {
       held: () => {},
       closedThrough: (_: string | undefined, operator: number) =>
         this.#through.get(`${operator}:${key ?? "\u0000"}`) ?? Number.NEGATIVE_INFINITY,
+      windowSpan: undefined,
       bytesMax: Number.POSITIVE_INFINITY,
       rebuildFrom: 0,
     }

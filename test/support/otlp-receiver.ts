@@ -1,6 +1,7 @@
 import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import { gunzipSync } from "node:zlib"
 
 /** A span as OTLP/JSON carries it, attributes made plain. */
 export interface ReceivedSpan {
@@ -16,6 +17,17 @@ export interface ReceivedSpan {
   readonly resource: Record<string, unknown>
 }
 
+/** A log record as OTLP/JSON carries it. */
+export interface ReceivedLog {
+  readonly severityNumber: number
+  readonly severityText: string
+  readonly body: { readonly stringValue: string }
+  readonly traceId?: string
+  readonly spanId?: string
+  readonly attributes: Record<string, unknown>
+  readonly resource: Record<string, unknown>
+}
+
 /** A collector for tests: takes OTLP/HTTP in JSON and remembers what came. */
 export interface OtlpReceiver {
   readonly url: string
@@ -25,7 +37,11 @@ export interface OtlpReceiver {
     name: string
     points: readonly { attributes: Record<string, unknown>; raw: unknown }[]
   }[]
+  /** Log records, attributes made plain. */
+  readonly logs: readonly ReceivedLog[]
   readonly headers: readonly Record<string, unknown>[]
+  /** What came, as it came. */
+  readonly bodies: readonly { readonly path: string; readonly json: unknown }[]
   close(): Promise<void>
 }
 
@@ -35,14 +51,19 @@ type Json = any
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = []
   const metrics: { name: string; points: { attributes: Record<string, unknown>; raw: unknown }[] }[] = []
+  const logs: ReceivedLog[] = []
   const headers: Record<string, unknown>[] = []
+  const bodies: { path: string; json: unknown }[] = []
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
     request.on("data", (chunk: Buffer) => chunks.push(chunk))
     request.on("end", () => {
-      const body: Json = JSON.parse(Buffer.concat(chunks).toString())
+      const raw = Buffer.concat(chunks)
+      const body: Json = JSON.parse((request.headers["content-encoding"] === "gzip" ? gunzipSync(raw) : raw).toString())
+      bodies.push({ path: request.url ?? "", json: body })
       headers.push({ ...request.headers, path: request.url })
       spans.push(...(body.resourceSpans ?? []).flatMap(readSpans))
+      logs.push(...(body.resourceLogs ?? []).flatMap(readLogs))
       metrics.push(...(body.resourceMetrics ?? []).flatMap(readMetrics))
       response.writeHead(200, { "content-type": "application/json" }).end("{}")
     })
@@ -54,7 +75,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
     server.closeAllConnections()
     await new Promise<void>((resolve) => server.close(() => resolve()))
   }
-  return { url: `http://127.0.0.1:${port}`, spans, metrics, headers, close }
+  return { url: `http://127.0.0.1:${port}`, spans, metrics, logs, headers, bodies, close }
 }
 
 function readSpans(group: Json): ReceivedSpan[] {
@@ -69,6 +90,13 @@ function readSpans(group: Json): ReceivedSpan[] {
       events: (span.events ?? []).map((event: Json) => ({ name: event.name, attributes: plain(event.attributes) })),
       resource,
     })),
+  )
+}
+
+function readLogs(group: Json): ReceivedLog[] {
+  const resource = plain(group.resource.attributes)
+  return group.scopeLogs.flatMap((scope: Json) =>
+    scope.logRecords.map((record: Json) => ({ ...record, attributes: plain(record.attributes), resource })),
   )
 }
 

@@ -6,6 +6,8 @@ import type { StoredResult } from "./task.js"
 export interface Arrived {
   readonly task: string
   readonly result: StoredResult
+  /** The span that sent it. */
+  readonly traceparent?: string | undefined
 }
 
 /**

@@ -28,13 +28,14 @@ export async function takeResult(
   {
     carrier,
     events,
-  }: { readonly carrier: Pick<MurmurEvent, "producer" | "trust">; readonly events: Pick<EventPort, "ids"> },
+  }: { readonly carrier: Pick<MurmurEvent, "producer" | "trust" | "trace">; readonly events: Pick<EventPort, "ids"> },
 ): Promise<ResultMeaning> {
   const task = taskOf(wait, resume)
   if (task === undefined) return { kind: "refused" }
   if (!(await mayReply(carrier.producer, task, resume, { events, from: at }))) return { kind: "refused" }
   const before = journal.cameAt(position)
-  const arrived: Arrived = { task: task.id, result: resultOf(resume, carrier.trust) }
+  const { traceparent } = carrier.trace ?? {}
+  const arrived: Arrived = { task: task.id, result: resultOf(resume, carrier.trust), traceparent }
   const isKnown = before.some((other) => other.task === task.id)
   const results = decide(wait, isKnown ? before : [...before, arrived])
   if (results !== undefined) return { kind: "enough", results }
@@ -57,12 +58,12 @@ export function resultsAtDeadline(
 }
 
 /** A result that is larger than a record may be is an error: the step could wait for it for ever. */
-async function noteResult(journal: Journal, position: number, { task, result }: Arrived): Promise<void> {
+async function noteResult(journal: Journal, position: number, arrived: Arrived): Promise<void> {
   try {
-    await journal.come(position, { task, result })
+    await journal.come(position, arrived)
   } catch (error) {
     if (errorCode(error) !== "EVENT_TOO_LARGE") throw error
-    await journal.come(position, { task, result: tooLarge() })
+    await journal.come(position, { ...arrived, result: tooLarge() })
   }
 }
 

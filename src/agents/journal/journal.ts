@@ -302,11 +302,11 @@ export class Journal {
   }
 
   /** One of several results has come, and is not enough. Without effect when it had come before. */
-  async come(position: number, { task, result }: Arrived): Promise<void> {
+  async come(position: number, { task, result, traceparent }: Arrived): Promise<void> {
     const waiting = this.waitAt(position)
     if (waiting === undefined || this.cameAt(position).some((arrived) => arrived.task === task)) return
     const { call, hash } = waiting
-    await this.#write({ kind: "came", position, call, hash, attempt: 0, at: this.#now(), task, result })
+    await this.#write({ kind: "came", position, call, hash, attempt: 0, at: this.#now(), task, result, traceparent })
   }
 
   /** Notes that an attempt begins: after a death it has to be known what was under way. */

@@ -75,7 +75,13 @@ const Waiting = z.object({
 })
 
 /** The result of one of the tasks that are waited for; more must come. */
-const Came = z.object({ kind: z.literal("came"), ...Call, task: z.string(), result: TaskResult })
+const Came = z.object({
+  kind: z.literal("came"),
+  ...Call,
+  task: z.string(),
+  result: TaskResult,
+  traceparent: z.string().optional(),
+})
 
 /** An attempt begins. Written only after a death, when it has to be known what was under way. */
 const AttemptBegun = z.object({ kind: z.literal("attempt"), attempt: z.number(), node: z.string(), at: z.string() })

@@ -1,9 +1,18 @@
+import type { TraceContext } from "../../bus/event.js"
+
 /** What a window operator tells its host about the windows that it holds open for one key. */
 export interface OpenWindows {
   /** Sequence of the oldest event in an open window; `undefined` when none is open. */
   firstSeq(): number | undefined
   /** Closes everything now: nothing came for a while, or the stream ended. */
   closeAll(): void
+}
+
+/** Where an event stands: its time, its sequence, the span that handles it. */
+export interface EventPlace {
+  readonly timeMs: number
+  readonly seq: number
+  readonly trace?: TraceContext | undefined
 }
 
 /** One window that closes. */
@@ -14,12 +23,17 @@ export interface ClosingWindow {
   /** Windows that end at or before this are closed for good, this one included: later events for them are late. */
   readonly through: number
   readonly size: number
+  /** The spans of the events in it, the first {@link LINKS_MAX}. */
+  readonly traces: readonly TraceContext[]
 }
+
+/** To so many events a window is linked. */
+export const LINKS_MAX = 128
 
 /** What a window operator of one key gets from its host. */
 export interface WindowPort {
   /** Event time and sequence of the event that is being delivered. */
-  current(): { readonly timeMs: number; readonly seq: number }
+  current(): EventPlace
   /** How far windows were closed before this operator was made, in event time: after a crash, by the last commits. */
   readonly closedThrough: number
   /** Events before this sequence are not put into windows: theirs are closed. */

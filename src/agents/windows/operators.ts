@@ -1,6 +1,6 @@
 import { Observable, type OperatorFunction } from "rxjs"
 import { MurmurError } from "../../errors.js"
-import { windowHost } from "./host.js"
+import { type EventPlace, windowHost } from "./host.js"
 import { type Assigner, type EventWindow, WindowSet } from "./window-set.js"
 
 /** An event is held once for each window that it is in. */
@@ -82,8 +82,8 @@ function windows<T>(assigner: Assigner): OperatorFunction<T, EventWindow<T>> {
       return source.subscribe({
         next: (value) => {
           try {
-            const { timeMs, seq } = position(port.current(), value)
-            if (seq >= port.firstSeq) set.add(value, timeMs, seq)
+            const place = placeOf(port.current(), value)
+            if (place.seq >= port.firstSeq) set.add(value, place)
           } catch (error) {
             subscriber.error(error) // thrown from here it would be nobody's, and end the process
           }
@@ -97,8 +97,8 @@ function windows<T>(assigner: Assigner): OperatorFunction<T, EventWindow<T>> {
     })
 }
 
-/** Time and sequence of a value: its own when it is an event, else those of the event that led to it. */
-function position(current: { timeMs: number; seq: number }, value: unknown): { timeMs: number; seq: number } {
+/** Where a value stands: by itself when it is an event, else by the event that led to it. */
+function placeOf(current: EventPlace, value: unknown): EventPlace {
   if (!Number.isNaN(current.timeMs)) return current
   const { time, seq } = (value ?? {}) as { time?: unknown; seq?: unknown }
   const timeMs = typeof time === "string" ? Date.parse(time) : Number.NaN

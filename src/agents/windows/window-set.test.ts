@@ -1,11 +1,13 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import type { ClosingWindow } from "./host.js"
+import type { TraceContext } from "../../bus/event.js"
+import { type ClosingWindow, LINKS_MAX } from "./host.js"
 import { type Assigner, type EventWindow, WindowSet } from "./window-set.js"
 
 interface Input {
   readonly timeMs: number
   readonly seq: number
+  readonly trace?: TraceContext
 }
 
 interface Run {
@@ -40,9 +42,9 @@ function run(assigner: Assigner, latenessMs = 0, closedThrough = Number.NEGATIVE
     (window) => result.windows.push(window),
   )
   return Object.assign(result, {
-    add: ({ timeMs, seq }: Input) => {
+    add: ({ seq, ...place }: Input) => {
       adding = seq
-      set.add(seq, timeMs, seq)
+      set.add(seq, { seq, ...place })
     },
     quiet: () => set.closeAll(),
     firstSeq: () => set.firstSeq(),
@@ -160,11 +162,27 @@ describe("sessions", () => {
 
 test("several windows that close at once close in order, and each says no more than that it is closed", () => {
   const set = run(sliding(10, 5))
-  for (const [seq, timeMs] of [1, 6, 50].entries()) set.add({ timeMs, seq: seq + 1 })
+  const traces = ["a", "b", "c"].map((traceparent) => ({ traceparent }))
+  const [a, b] = traces
+  for (const [seq, timeMs] of [1, 6, 50].entries())
+    set.add({ timeMs, seq: seq + 1, trace: traces[seq] as TraceContext })
   expect(set.closes).toEqual([
-    { start: -5, end: 5, through: 5, size: 1 },
-    { start: 0, end: 10, through: 10, size: 2 },
-    { start: 5, end: 15, through: 15, size: 1 },
+    { start: -5, end: 5, through: 5, size: 1, traces: [a] },
+    { start: 0, end: 10, through: 10, size: 2, traces: [a, b] },
+    { start: 5, end: 15, through: 15, size: 1, traces: [b] },
+  ])
+})
+
+test("of the events in a window so many spans are known, also when windows become one", () => {
+  const set = run(sessions(10), 100)
+  const trace = { traceparent: "x" }
+  const events = [...Array(LINKS_MAX - 2).fill(0), ...Array(5).fill(15), 8]
+  for (const [seq, timeMs] of events.entries()) set.add({ timeMs, seq: seq + 1, trace })
+  set.add({ timeMs: 30, seq: 1_000 })
+  set.quiet()
+  expect(set.closes.map(({ size, traces }) => [size, traces.length])).toEqual([
+    [LINKS_MAX + 4, LINKS_MAX],
+    [1, 0],
   ])
 })
 

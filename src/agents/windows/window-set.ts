@@ -1,4 +1,5 @@
-import type { WindowPort } from "./host.js"
+import type { TraceContext } from "../../bus/event.js"
+import { type EventPlace, LINKS_MAX, type WindowPort } from "./host.js"
 
 /** One window of events, closed: what a window operator emits. */
 export interface EventWindow<T> {
@@ -23,6 +24,7 @@ interface Open<T> {
   end: number
   firstSeq: number
   events: { readonly seq: number; readonly value: T }[]
+  traces: TraceContext[]
 }
 
 /** The open windows of one key: assigns events, and closes windows when event time has passed them. */
@@ -46,10 +48,13 @@ export class WindowSet<T> {
   }
 
   /** Takes an event in, then closes what event time has passed. */
-  add(value: T, timeMs: number, seq: number): void {
+  add(value: T, { timeMs, seq, trace }: EventPlace): void {
     const windows = this.assigner.assign(timeMs).filter(({ end }) => end > this.#through)
     if (windows.length === 0) this.port.late()
-    for (const { start, end } of windows) this.#join({ start, end, firstSeq: seq, events: [{ seq, value }] })
+    const traces = trace === undefined ? [] : [trace]
+    for (const { start, end } of windows) {
+      this.#join({ start, end, firstSeq: seq, events: [{ seq, value }], traces: [...traces] })
+    }
     this.port.held(windows.length)
     if (timeMs <= this.#watermark) return
     this.#watermark = timeMs
@@ -76,6 +81,8 @@ export class WindowSet<T> {
       target.end = Math.max(target.end, other.end)
       target.firstSeq = Math.min(target.firstSeq, other.firstSeq)
       target.events.push(...other.events)
+      if (target.traces.length < LINKS_MAX)
+        target.traces.push(...other.traces.slice(0, LINKS_MAX - target.traces.length))
     }
     if (touching.length < 2) return
     target.events.sort((a, b) => a.seq - b.seq)
@@ -88,9 +95,9 @@ export class WindowSet<T> {
       this.#open.splice(this.#open.indexOf(window), 1)
       // no further than this window: if the next one breaks, or the node dies between them, its events are not late
       this.#through = Math.max(this.#through, window.end)
-      const { start, end, events } = window
+      const { start, end, events, traces } = window
       this.port.held(-events.length)
-      this.port.close({ start, end, through: this.#through, size: events.length }, () =>
+      this.port.close({ start, end, through: this.#through, size: events.length, traces }, () =>
         this.emit({ start, end, events: events.map(({ value }) => value) }),
       )
     }
