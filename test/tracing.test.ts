@@ -268,8 +268,8 @@ test("what a caller says along reaches no provider of models", async () => {
   const lab = await startLab([asker()], { telemetry: running.telemetry })
   closing.push(() => lab.stop())
   const requests: unknown[] = []
-  lab.server.reply((seen) => {
-    requests.push(seen)
+  lab.server.reply((_seen, { headers, body }) => {
+    requests.push({ headers, body })
     return { text: "because" }
   })
   const draft = { ...LabAsked({ n: 1 }), extensions: { baggage: "tenant=xylophone" } }
