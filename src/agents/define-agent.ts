@@ -4,6 +4,7 @@ import type { EventDraft, MurmurEvent } from "../bus/event.js"
 import { derivedId } from "../bus/ids.js"
 import { checkName } from "../bus/subjects.js"
 import { MurmurError } from "../errors.js"
+import type { Labels } from "../labels.js"
 import { parseFilter } from "../router/filter.js"
 import { parsePattern } from "../router/pattern.js"
 import { taskType } from "../router/reserved.js"
@@ -94,6 +95,11 @@ export interface AgentOptions<On extends readonly Trigger[] = readonly Trigger[]
   readonly concurrency?: number
   /** Over how many nodes its keys may spread. Default 1. Changing it needs a new deployment of its consumers. */
   readonly partitions?: 1 | 8 | 64
+  /**
+   * Labels that a node must have to host it, all of them: `{ gpu: "true" }`. A node is labelled by `murmur up --label`.
+   * Default: any node may.
+   */
+  readonly nodeSelector?: Labels
   /** How many events a node may hold unfinished. Default 1_000. */
   readonly inflightMax?: number
   /** Where its history begins when it is new: `now` (default), `start`, or a time. */
@@ -237,6 +243,7 @@ export interface AgentDefinition extends CheckedMind {
   readonly emits: readonly AnyEventDefinition[]
   readonly concurrency: number
   readonly partitions: 1 | 8 | 64
+  readonly nodeSelector: Labels
   readonly ordering: "key" | "none"
   readonly inflightMax: number
   readonly from: "now" | "start" | Date

@@ -1,5 +1,6 @@
 import { isEventDefinition } from "../bus/define-event.js"
 import { MurmurError } from "../errors.js"
+import { type Labels, labelProblem } from "../labels.js"
 import type { AgentDefinition, AgentOptions, AgentState, SupervisionOptions } from "./define-agent.js"
 import { checkMind, type GivenMind } from "./mind-options.js"
 import { composeState } from "./minds/history/compose.js"
@@ -14,6 +15,7 @@ const KNOWN = new Set([
   "description",
   "concurrency",
   "partitions",
+  "nodeSelector",
   "ordering",
   "inflightMax",
   "from",
@@ -178,6 +180,16 @@ export function checkOptions(
     }
   }
 
+  function checkNodeSelector(given: Labels): Labels {
+    if (typeof given !== "object" || given === null)
+      fail(`nodeSelector must be an object of labels, is ${String(given)}`)
+    for (const [key, value] of Object.entries(given)) {
+      const problem = labelProblem(key, value)
+      if (problem !== undefined) fail(`nodeSelector: ${problem}`)
+    }
+    return { ...given }
+  }
+
   function checkState(given: GivenState): AgentState {
     known("state", given, ["initial", "evolve", "version", "snapshotEvery", "keepCommits", "migrate", "warmBytesMax"])
     if (typeof given.evolve !== "object" || given.evolve === null || Object.keys(given.evolve).length === 0) {
@@ -210,6 +222,7 @@ export function checkOptions(
     ...checkIsolation(options),
     description: options.description,
     partitions,
+    nodeSelector: checkNodeSelector(options.nodeSelector ?? {}),
     ordering,
     from,
     concurrency: atLeast("concurrency", options.concurrency ?? 64, 1),

@@ -28,7 +28,7 @@ export async function agents(cli: Cli, [name]: [string?]): Promise<void> {
   if (cli.options.json) return cli.out.json(views)
   await cli.out.table(
     ["name", "state", "nodes", "lag", "steps", "failures", "sessions", "tokens", "cost", "today", "blocked"],
-    views.map(({ name, state, nodes, lag, steps, failures, sessions, blocked, ...used }) => [
+    views.map(({ name, state, why, nodes, lag, steps, failures, sessions, blocked, ...used }) => [
       name,
       state,
       nodes.join(",") || "-",
@@ -39,7 +39,7 @@ export async function agents(cli: Cli, [name]: [string?]): Promise<void> {
       used.tokens,
       dollars(used.costUsd),
       dollars(used.costUsdToday),
-      blocked ?? "-",
+      blocked ?? why ?? "-",
     ]),
   )
 }
@@ -95,7 +95,7 @@ async function show(out: Output, agent: Detail): Promise<void> {
     ["partitions", agent.partitions],
     ["ordering", agent.ordering],
     ["begins at", agent.from],
-    ["nodes", agent.nodes.join(", ") || "-"],
+    ["nodes", agent.nodes.join(", ") || agent.why || "-"],
     ["lag", agent.lag],
     ["in flight", agent.inflight],
     ["steps", agent.steps],

@@ -1,4 +1,5 @@
 import type { Cli } from "./cli.js"
+import { label, nameList } from "./hosting.js"
 import { point, pointRange } from "./session-point.js"
 import { jsonValue, limit, money, pastTime, wholeNumber } from "./usage.js"
 
@@ -9,6 +10,8 @@ export interface OptionSpec {
   readonly description: string
   readonly parse?: (text: string) => unknown
   readonly required?: boolean
+  /** It may be given several times: its value is a list. */
+  readonly repeats?: boolean
 }
 
 /** What a command's module exports. */
@@ -69,6 +72,17 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: "run a node with the agents and sources in these files or folders",
     options: [
       { flags: "--watch", description: "swap edited files in while running" },
+      {
+        flags: "--agents <names>",
+        description: "host only these agents and sources: names or patterns with *, with commas (default: all)",
+        parse: nameList("--agents"),
+      },
+      {
+        flags: "--label <key=value>",
+        description: "label the node, for agents that ask for one (nodeSelector); may be repeated",
+        parse: label("--label"),
+        repeats: true,
+      },
       {
         flags: "--port <n>",
         description: "port of the HTTP side; 0 picks a free one (default: 4300)",

@@ -1,3 +1,4 @@
+import { labelText } from "../labels.js"
 import { type NodeView, nodeViews, readMesh } from "../node/mesh-view.js"
 import type { Cli } from "./cli.js"
 import { withMesh } from "./connect.js"
@@ -9,19 +10,34 @@ export async function nodes(cli: Cli): Promise<void> {
   if (cli.options.json) return cli.out.json(views)
   const asking = views.some(({ providers }) => providers.some(isAsked))
   await cli.out.table(
-    ["id", "state", "host", "version", "since", "agents", "sources", "http", ...(asking ? ["models"] : [])],
-    views.map(({ id, draining, host, version, since, agents, sources, http, providers }) => [
-      id,
-      draining ? "draining" : "running",
-      host,
-      version,
-      since,
-      agents.join(",") || "-",
-      sources.join(",") || "-",
-      http ?? "-",
-      ...(asking ? [providers.filter(isAsked).map(providerText).join(", ") || "-"] : []),
+    [...COLUMNS, ...(asking ? ["models"] : [])],
+    views.map((view) => [
+      ...row(view),
+      ...(asking ? [view.providers.filter(isAsked).map(providerText).join(", ") || "-"] : []),
     ]),
   )
+}
+
+const COLUMNS = ["id", "state", "host", "version", "code", "labels", "since", "agents", "sources", "http"]
+
+function row(view: NodeView): string[] {
+  const { id, draining, host, version, codeVersion, labels, since, agents, partitions, sources, http } = view
+  const hosted = agents.map((name) => {
+    const { of, owned = [] } = partitions[name] ?? {}
+    return of === undefined ? name : `${name} ${owned.length}/${of}`
+  })
+  return [
+    id,
+    draining ? "draining" : "running",
+    host,
+    version,
+    codeVersion ?? "-",
+    labelText(labels) || "-",
+    since,
+    hosted.join(", ") || "-",
+    sources.join(", ") || "-",
+    http ?? "-",
+  ]
 }
 
 type Provider = NodeView["providers"][number]

@@ -47,7 +47,11 @@ export function parseCommandLine(argv: readonly string[]): Parsed {
     const given = values[name]
     if (given === undefined && spec.required) throw usageError(`"murmur ${command.name}" needs ${spec.flags}`)
     if (given === undefined) continue
-    options[camel(name)] = typeof given === "string" && spec.parse ? spec.parse(given) : given
+    options[camel(name)] = Array.isArray(given)
+      ? given.map((text) => spec.parse?.(text) ?? text)
+      : typeof given === "string" && spec.parse
+        ? spec.parse(given)
+        : given
   }
   return { ask: "run", command, args, options, global: globalOptions(values) }
 }
@@ -109,13 +113,13 @@ function byName(name: string): CommandSpec {
   throw usageError(`there is no command "${name}"${close} (see "murmur --help")`)
 }
 
-type Values = Record<string, string | boolean | undefined>
+type Values = Record<string, string | boolean | string[] | undefined>
 
 function readOptions(rest: readonly string[], specs: readonly OptionSpec[]): { values: Values; positionals: string[] } {
-  const options: Record<string, { type: "string" | "boolean"; short?: string }> = {}
+  const options: Record<string, { type: "string" | "boolean"; short?: string; multiple?: boolean }> = {}
   for (const spec of specs) {
     const { name, value } = optionName(spec)
-    options[name] = { type: value === undefined ? "boolean" : "string" }
+    options[name] = { type: value === undefined ? "boolean" : "string", multiple: spec.repeats === true }
   }
   options.help = { type: "boolean", short: "h" }
   options.version = { type: "boolean", short: "V" }

@@ -6,17 +6,21 @@ import type { LoginOptions } from "../bus/login.js"
 import type { LocalServer } from "../bus/server/index.js"
 import { MurmurError } from "../errors.js"
 import type { HttpServer } from "../http/server.js"
-import { Loader } from "../node/loader.js"
+import { codeVersionOf } from "../node/code-version.js"
+import type { Hosted } from "../node/hosted.js"
+import { type Loaded, Loader } from "../node/loader.js"
 import { MurmurNode } from "../node/node.js"
+import { type Selected, select } from "../node/selection.js"
 import { VERSION } from "../node/version.js"
 import { watchFiles } from "../node/watch.js"
 import type { LogLevel } from "../telemetry/log.js"
 import { type RunningTelemetry, startTelemetry } from "../telemetry/setup.js"
+import { type HostingOptions, selectionOf } from "./hosting.js"
 import { pathsOrDefault } from "./paths.js"
 import type { ViewOptions } from "./view.js"
 
 /** Options of `murmur up`. */
-export interface UpOptions {
+export interface UpOptions extends HostingOptions {
   watch?: boolean
   port?: number
   host?: string
@@ -86,7 +90,10 @@ async function start(
   stopping: AbortSignal,
 ): Promise<Started> {
   const loader = new Loader(paths)
-  const hosted = await loader.load()
+  const selection = selectionOf(options, process.env)
+  const load = async (): Promise<Selected<Loaded>> => select(await loader.load(), selection)
+  const { hosted, elsewhere, misfits } = await load()
+  tellWhatIsNotHosted(hosted, misfits)
   const server = await findServer(options, running, stopping)
   const nodeId = process.env.MURMUR_NODE_ID
   // the view says what goes on; only what it does not say needs a line of the log
@@ -106,6 +113,9 @@ async function start(
   running.add("connection", () => bus.close())
   const node = await MurmurNode.start({
     ...hosted,
+    elsewhere,
+    labels: selection.labels,
+    codeVersion: codeVersionOf(paths, process.env),
     bus,
     telemetry: telemetry.telemetry,
     observe: telemetry.observe,
@@ -116,8 +126,19 @@ async function start(
   const gauges = (await import("../node/gauges.js")).registerGauges(node, telemetry.observe)
   running.add("gauges", async () => gauges())
   const http = options.http ? await serve(node, telemetry, options, running) : undefined
-  if (options.watch) running.add("watch", await watchFiles(loader, node, log))
+  if (options.watch)
+    running.add(
+      "watch",
+      await watchFiles({ roots: () => loader.roots(), load: async () => (await load()).hosted }, node, log),
+    )
   return { bus, node, natsUrl: redactUrl(server.url), http }
+}
+
+/** What somebody may miss here. That nothing is left is no error: labels may come to fit, and edited files are swapped in. */
+function tellWhatIsNotHosted({ agents, sources }: Hosted, misfits: readonly string[]): void {
+  const nothing = agents.length + sources.length === 0 && misfits.length > 0
+  const lines = nothing ? [...misfits, "nothing is left that this node hosts (see --label)"] : misfits
+  for (const line of lines) process.stderr.write(`murmur: ${line}\n`)
 }
 
 /** The server that was named, or the one of this folder: started, or joined when it runs. */

@@ -27,6 +27,8 @@ export const CatalogueRecord = z.object({
   /** Whether the events of a key come in order, or any node takes any event. */
   ordering: z.enum(["key", "none"]).default("key"),
   inflightMax: z.number(),
+  /** Labels of the nodes that may host it. */
+  nodeSelector: z.record(z.string(), z.string()).optional(),
   from: z.string(),
   /** How it reacts: a handler per event, or a pipeline per key. */
   behaviour: z.enum(["handle", "react", "source"]),

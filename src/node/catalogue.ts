@@ -3,6 +3,7 @@ import type { AgentDefinition } from "../agents/define-agent.js"
 import type { Bucket } from "../bus/bucket.js"
 import { notDeployed } from "../bus/consumers.js"
 import type { AnyEventDefinition } from "../bus/define-event.js"
+import type { Labels } from "../labels.js"
 import type { SourceDefinition } from "../sources/source.js"
 import type { Log } from "../telemetry/ports.js"
 import type { CatalogueRecord } from "./buckets.js"
@@ -20,6 +21,7 @@ export function agentRecord(agent: AgentDefinition): CatalogueRecord {
     partitions: agent.partitions,
     ordering: agent.ordering,
     inflightMax: agent.inflightMax,
+    ...selectorOf(agent.nodeSelector),
     from: agent.from instanceof Date ? agent.from.toISOString() : agent.from,
     behaviour: agent.behaviour.kind,
   }
@@ -37,6 +39,7 @@ export function sourceRecord(source: SourceDefinition): CatalogueRecord {
     partitions: 1,
     ordering: "key",
     inflightMax: 0,
+    ...selectorOf(source.nodeSelector),
     from: "now",
     behaviour: "source",
   }
@@ -59,6 +62,19 @@ export async function recordInCatalogue(
   if (!restricted) return void (await bucket.put(`${kind}.${name}`, record))
   if (known === undefined) throw notDeployed(`record of ${kind} "${name}"`)
   log.warn({ [kind]: name }, 'the code declares something else than what was deployed; see "murmur deploy"')
+}
+
+/** Writes down what other nodes are to host, where nothing is known of it: its own nodes know better. */
+export async function noteInCatalogue(bucket: Bucket, record: CatalogueRecord): Promise<void> {
+  const key = `${record.kind}.${record.name}`
+  if ((await bucket.get(key)) !== undefined) return
+  await bucket.create(key, record).catch((error) => {
+    if (error?.code !== "BUCKET_CONFLICT") throw error // somebody else was first
+  })
+}
+
+function selectorOf(nodeSelector: Labels = {}): Pick<CatalogueRecord, "nodeSelector"> {
+  return Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector: { ...nodeSelector } }
 }
 
 function describe(definitions: readonly AnyEventDefinition[]): CatalogueRecord["events"] {

@@ -1,5 +1,6 @@
 import { type Consumed, eventDurables } from "../agents/host.js"
 import type { BusCore } from "../bus/bus-core.js"
+import { hasLabels, type Labels, labelText } from "../labels.js"
 import { LiveRoutes } from "../router/live.js"
 import { matches } from "../router/pattern.js"
 import type { Route } from "../router/route.js"
@@ -40,6 +41,8 @@ export interface AgentView {
   readonly name: string
   /** `stopped`: no node that is alive hosts it. `quarantined`: at least on one node, since it fails again and again. */
   readonly state: "running" | "paused" | "quarantined" | "stopped"
+  /** Why no node hosts it, when none does. */
+  readonly why: string | null
   /** Ids of the nodes that host it. */
   readonly nodes: readonly string[]
   /** Events that wait for it or are being worked on. */
@@ -64,13 +67,19 @@ export interface AgentView {
 export interface NodeView {
   readonly id: string
   readonly host: string
+  /** Of murmur. */
   readonly version: string
+  /** Of its agents' code: `MURMUR_CODE_VERSION`, or the version in their `package.json`. */
+  readonly codeVersion: string | null
+  readonly labels: Labels
   readonly agents: readonly string[]
+  /** By agent, the partitions that it owns; of agents that have more than one, and whose events come in order. */
+  readonly partitions: Readonly<Record<string, { readonly of: number; readonly owned: readonly number[] }>>
   readonly since: string
   readonly sources: readonly string[]
   readonly http: string | null
   readonly pid: number
-  /** An operator has told it to leave: it finishes what it has begun. */
+  /** It leaves: it finishes what it has begun. */
   readonly draining: boolean
   /** The providers of models that its agents may ask, once one of them has asked any. */
   readonly providers: readonly PresentProvider[]
@@ -178,6 +187,7 @@ export function agentView(
   return {
     name,
     state: present.length === 0 ? "stopped" : paused.has(name) ? "paused" : quarantined ? "quarantined" : "running",
+    why: present.length === 0 ? whyStopped(record, nodes) : null,
     nodes: present.map(({ id }) => id),
     lag: waiting.reduce((total, { pending, unacked }) => total + pending + unacked, 0),
     steps: sum(({ steps }) => steps),
@@ -195,20 +205,36 @@ export function agentView(
   }
 }
 
+function whyStopped({ nodeSelector = {} }: CatalogueRecord, nodes: readonly PresenceRecord[]): string {
+  if (nodes.length === 0) return "no node is alive"
+  if (nodes.some(({ labels }) => hasLabels(labels, nodeSelector))) return "no node that is alive hosts it (--agents)"
+  return `no node that is alive has the labels ${labelText(nodeSelector)}`
+}
+
 /** All nodes that are alive, by id. */
 export function nodeViews({ nodes }: MeshState): NodeView[] {
-  return nodes.map(({ id, host, version, agents, since, sources, http, pid, draining, providers }) => ({
-    id,
-    host,
-    version,
-    agents: agents.map(({ name }) => name),
-    since,
-    sources: sources.map(({ name }) => name),
-    http,
-    pid,
-    draining,
-    providers,
-  }))
+  return nodes.map(
+    ({ id, host, version, codeVersion, labels, agents, since, sources, http, pid, draining, providers }) => ({
+      id,
+      host,
+      version,
+      codeVersion,
+      labels,
+      agents: agents.map(({ name }) => name),
+      partitions: partitionsOf(agents),
+      since,
+      sources: sources.map(({ name }) => name),
+      http,
+      pid,
+      draining,
+      providers,
+    }),
+  )
+}
+
+function partitionsOf(agents: PresenceRecord["agents"]): NodeView["partitions"] {
+  const spread = agents.filter(({ partitions }) => partitions > 1)
+  return Object.fromEntries(spread.map(({ name, partitions, owned }) => [name, { of: partitions, owned }]))
 }
 
 /** All event types that somebody has declared, by type. */

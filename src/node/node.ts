@@ -14,9 +14,10 @@ import type { ToolServices } from "../agents/tools/node-services.js"
 import type { Bus } from "../bus/bus.js"
 import type { EventDraft } from "../bus/event.js"
 import type { PublishAck, PublishOptions } from "../bus/publisher.js"
-import type { RetentionOptions } from "../bus/streams.js"
+import type { RetentionOptions } from "../bus/stream-configs.js"
 import { ensureError } from "../errors.js"
 import type { ProviderStatus } from "../gateways/broker/broker.js"
+import type { Labels } from "../labels.js"
 import { LiveRoutes } from "../router/live.js"
 import type { LocalRoute } from "../router/route.js"
 import { declareRoutes } from "../router/route-bucket.js"
@@ -27,7 +28,7 @@ import { Balance } from "./balance/balance.js"
 import { Members } from "./balance/members.js"
 import { type Change, followBucket } from "./bucket-follow.js"
 import { type CatalogueRecord, type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
-import { agentRecord, recordInCatalogue, sourceRecord } from "./catalogue.js"
+import { agentRecord, noteInCatalogue, recordInCatalogue, sourceRecord } from "./catalogue.js"
 import { deployConsumers } from "./deploy.js"
 import { drainKey, drainMeaning } from "./drain-wish.js"
 import { amountOf, type NodeGuards, openGuards } from "./guards.js"
@@ -46,8 +47,10 @@ export interface NodeOptions extends Hosted {
   readonly redact?: (text: string) => string
   /** Unique in the mesh. Default: host name and a few random characters. */
   readonly id?: string
+  /** Agents of the same files that other nodes host: noted, where the mesh does not know of them yet. */
+  readonly elsewhere?: readonly AgentDefinition[]
   /** What the node is labelled with. Default: nothing. */
-  readonly labels?: Readonly<Record<string, string>>
+  readonly labels?: Labels
   /** How whoever runs the node calls the version of the agents' code, such as a git sha or an image tag. Default: nothing. */
   readonly codeVersion?: string | undefined
   /** How much the mesh keeps. What is given is applied also to streams that exist; the defaults only to those that are made. */
@@ -135,6 +138,7 @@ export class MurmurNode {
     await node.#members.follow(buckets.presence, following)
     for (const agent of options.agents) await node.#addAgent(agent)
     for (const source of options.sources) await node.#addSource(source)
+    await node.#noteElsewhere()
     await node.#announce()
     node.#presenceTimer = setInterval(() => void node.#announce(), PRESENCE_EVERY_MS)
     node.#balance.start()
@@ -291,6 +295,11 @@ export class MurmurNode {
   #record(record: CatalogueRecord): Promise<void> {
     const { restricted } = this.bus.link.rights
     return recordInCatalogue(this.buckets.catalogue, record, { restricted, log: this.#log })
+  }
+
+  async #noteElsewhere(): Promise<void> {
+    if (this.bus.link.rights.restricted) return
+    for (const agent of this.options.elsewhere ?? []) await noteInCatalogue(this.buckets.catalogue, agentRecord(agent))
   }
 
   /** A node without the right to do so finds them deployed. */

@@ -1,5 +1,6 @@
 import { ensureError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
+import type { Hosted } from "./hosted.js"
 import { isCode, type Loader } from "./loader.js"
 import type { MurmurNode } from "./node.js"
 
@@ -10,7 +11,11 @@ const SETTLE_MS = 100
  *
  * @returns stops watching
  */
-export async function watchFiles(loader: Loader, node: MurmurNode, log: Log): Promise<() => Promise<void>> {
+export async function watchFiles(
+  loader: Pick<Loader, "roots"> & { load(): Promise<Hosted> },
+  node: MurmurNode,
+  log: Log,
+): Promise<() => Promise<void>> {
   const { watch } = await import("chokidar")
   const watcher = watch(loader.roots(), {
     ignoreInitial: true,

@@ -1,3 +1,4 @@
+import type { Labels } from "../labels.js"
 import { Debouncer } from "./filesystem/debouncer.js"
 import { FileChanged, FileCreated, FileDeleted } from "./filesystem/events.js"
 import { compileIgnore, type Ignore } from "./filesystem/ignore.js"
@@ -27,11 +28,13 @@ export interface FilesystemOptions {
   readonly hashContentBelowBytes?: number
   /** At the first start of all: `changes` remembers the files that are there, `all` publishes `file.created` for each. Default `changes`. */
   readonly initial?: "changes" | "all"
+  /** Labels of the node that sees these files. Default: any node may run it. */
+  readonly nodeSelector?: Labels
   /** Most files in the tree; more is an error. Default 100,000. */
   readonly filesMax?: number
 }
 
-const KNOWN = ["path", "ignore", "debounceMs", "hashContentBelowBytes", "initial", "filesMax"]
+const KNOWN = ["path", "nodeSelector", "ignore", "debounceMs", "hashContentBelowBytes", "initial", "filesMax"]
 const FLUSH_EVERY_MS = 1_000
 
 interface Watching {
@@ -45,8 +48,8 @@ interface Watching {
 
 /**
  * A folder tree as a source of `file.created`, `file.changed` and `file.deleted`. What changed while it was down is found
- * at the next start. Symbolic links are neither followed nor reported. One node should watch a tree: what is remembered
- * belongs to the source's name.
+ * at the next start. Symbolic links are neither followed nor reported. One node should watch a tree (`nodeSelector`, or
+ * `murmur up --agents`): what is remembered belongs to the source's name.
  *
  * @throws MurmurError `SOURCE_OPTION`, `NAME_INVALID`; while it runs `SOURCE_PATH` (no such folder, or it vanished) and
  * `SOURCE_WATCH` (the system's limit on watches)
@@ -57,6 +60,7 @@ export function filesystem(name: string, options: FilesystemOptions): SourceDefi
   const watching = checkOptions(name, options)
   return defineSource(name, {
     description: `Files below ${watching.path}`,
+    nodeSelector: options.nodeSelector,
     emits: [FileCreated, FileChanged, FileDeleted],
     run: (ctx) => watchTree(ctx, watching),
   })

@@ -3,6 +3,7 @@ import type { EventDraft } from "../bus/event.js"
 import type { PublishAck } from "../bus/publisher.js"
 import { checkName } from "../bus/subjects.js"
 import { MurmurError } from "../errors.js"
+import { type Labels, labelProblem } from "../labels.js"
 import type { Log } from "../telemetry/ports.js"
 
 const SOURCE = Symbol.for("murmur.source")
@@ -82,6 +83,8 @@ export interface SourceOptions {
   /** The events it may publish. */
   readonly emits: readonly AnyEventDefinition[]
   readonly description?: string
+  /** Labels that a node must have to host it, all of them: `{ disk: "shared" }`. Default: any node may. */
+  readonly nodeSelector?: Labels | undefined
   /**
    * Runs as long as the node, or until it has nothing more to say. A throw is logged, counted and restarted with
    * growing delays; an abort of `ctx.signal` ends it.
@@ -112,13 +115,18 @@ export interface SourceDefinition extends SourceOptions {
  */
 export function defineSource(name: string, options: SourceOptions): SourceDefinition {
   checkName(name, "source")
-  const known = ["emits", "description", "run", "webhooks"]
+  const known = ["emits", "description", "nodeSelector", "run", "webhooks"]
   for (const option of Object.keys(options)) {
     if (!known.includes(option)) {
       throw new MurmurError(`Cannot define source "${name}": unknown option "${option}" (known: ${known.join(", ")})`, {
         code: "SOURCE_OPTION",
       })
     }
+  }
+  for (const [key, value] of Object.entries(options.nodeSelector ?? {})) {
+    const problem = labelProblem(key, value)
+    if (problem === undefined) continue
+    throw new MurmurError(`Cannot define source "${name}": nodeSelector: ${problem}`, { code: "SOURCE_OPTION" })
   }
   if (options.run === undefined && (options.webhooks ?? []).length === 0) {
     throw new MurmurError(`Cannot define source "${name}": it needs "run" or at least one of "webhooks"`, {
