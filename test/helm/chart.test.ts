@@ -20,6 +20,21 @@ it("The chart is for the murmur of this repository", () => {
   expect(appVersion).toBe(version)
 })
 
+it("The chart is for the image of this repository: its user, its folders, its command", () => {
+  const dockerfile = readFileSync(join(root, "deploy/Dockerfile"), "utf8")
+  const { podSecurityContext, groupDefaults } = parse(readFileSync(join(CHART, "values.yaml"), "utf8")) as {
+    podSecurityContext: { runAsUser: number; runAsGroup: number }
+    groupDefaults: { paths: string[] }
+  }
+  const { runAsUser, runAsGroup } = podSecurityContext
+  expect(/^USER (.*)$/m.exec(dockerfile)?.[1]).toBe(`${runAsUser}:${runAsGroup}`)
+  const [entrypoint, cmd] = [/^ENTRYPOINT (.*)$/m, /^CMD (.*)$/m].map(
+    (line) => JSON.parse(line.exec(dockerfile)?.[1] ?? "[]") as string[],
+  )
+  expect(entrypoint?.at(-1)).toMatch(/main\.js$/) // so that the chart's arguments are murmur's
+  expect(cmd?.slice(0, 2)).toEqual(["up", ...groupDefaults.paths])
+})
+
 describe.skipIf(noHelm !== undefined)("helm", () => {
   let chart: Chart
   beforeAll(() => {
@@ -141,6 +156,8 @@ describe.skipIf(noHelm !== undefined)("helm", () => {
     expect(envOf(ticks.container, "NATS_CREDS")).toBe("/etc/murmur/login/node.creds")
     expect(envOf(minds.container, "DEBUG")).toBe("false")
     expect(envOf(ticks.container, "DEBUG")).toBe("true")
+    expect(envOf(minds.container, "MURMUR_CODE_VERSION")).toBe("2")
+    expect(envOf(ticks.container, "MURMUR_CODE_VERSION")).toBe("sha256:aaaaaaaaaaaa")
     expect(minds.container.image).toBe("registry.example.com/trading:2")
     expect(ticks.container.image).toMatch(/^registry\.example\.com\/trading@sha256:a{64}$/)
     expect(secretsOf(ticks)).not.toContain("models")

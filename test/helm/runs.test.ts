@@ -1,6 +1,7 @@
 import { resolve } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { loose, narrow, wide } from "../fixtures/scaled.js"
 import { startTestServer, type TestServer } from "../support/nats-server.js"
 import { type NodeProcess, startNodeProcess } from "../support/node-process.js"
 import { run } from "../support/run.js"
@@ -33,7 +34,7 @@ describe.skipIf(noHelm !== undefined)("a pod of the chart", () => {
   beforeAll(async () => {
     server = await startTestServer()
     chart = openChart()
-    const agents = [{ name: "wide", partitions: 8 }, { name: "narrow" }, { name: "loose", ordering: "none" }]
+    const agents = [wide, narrow, loose].map(({ name, partitions, ordering }) => ({ name, partitions, ordering }))
     rendered = await chart.render({
       nats: { url: server.url },
       groups: {
@@ -73,7 +74,7 @@ describe.skipIf(noHelm !== undefined)("a pod of the chart", () => {
   }
 
   it("comes up under its pod's name, and answers all probes", async () => {
-    expect(node.ready.agents.sort()).toEqual(["loose", "narrow", "wide"])
+    expect(node.ready.agents.sort()).toEqual([loose, narrow, wide].map(({ name }) => name))
     for (const probe of Object.values(probes())) expect(await ask(probe)).toBe(200)
     const main = resolve(import.meta.dirname, "../../dist/cli/main.js")
     const { stdout } = await run(process.execPath, [main, "nodes", "--json", "--nats", server.url])

@@ -38,7 +38,12 @@ users. Names come first that later values refer to.
 {{- end }}
 {{- end }}
 {{- include "murmur.otelEnv" $root }}
-{{- range $name, $value := mergeOverwrite (deepCopy $root.Values.env) (deepCopy $group.env) }}
+{{- $env := mergeOverwrite (deepCopy $root.Values.env) (deepCopy $group.env) }}
+{{- if not $env.MURMUR_CODE_VERSION }}
+- name: MURMUR_CODE_VERSION # what "murmur nodes" shows: a rolling update can be watched
+  value: {{ trunc 19 $group.image.digest | default $group.image.tag | default $root.Chart.AppVersion | quote }}
+{{- end }}
+{{- range $name, $value := $env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
 {{- end }}
