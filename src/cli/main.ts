@@ -31,7 +31,12 @@ async function main(argv: readonly string[]): Promise<number> {
     } else if (parsed.ask === "version") {
       process.stdout.write(`${(await import("../node/version.js")).VERSION}\n`)
     } else {
-      const [action, { Output }] = await Promise.all([parsed.command.load(), import("./output.js")])
+      const [action, { Output }, { readSecretFiles }] = await Promise.all([
+        parsed.command.load(),
+        import("./output.js"),
+        import("./secret-files.js"),
+      ])
+      readSecretFiles(process.env)
       await action({ options: parsed.global, out: new Output() }, parsed.args as never, parsed.options as never)
     }
     return 0
