@@ -8,30 +8,32 @@ export interface ArtifactOptions {
   readonly bytesMax?: number
   /** How long an artifact is kept after it was put, in milliseconds. Default 30 days. */
   readonly ageMsMax?: number
-  /** In how many copies. Default 1. */
+  /** In how many copies. Default: as many as the mesh's events have. */
   readonly replicas?: 1 | 3 | 5
 }
 
-export type Limits = Required<ArtifactOptions>
+export type Limits = Required<Omit<ArtifactOptions, "replicas">> & Pick<ArtifactOptions, "replicas">
 
-const DEFAULTS: Limits = { sizeMax: 32 * 1024 ** 2, bytesMax: 1024 ** 3, ageMsMax: 30 * 86_400_000, replicas: 1 }
+const DEFAULTS: Limits = { sizeMax: 32 * 1024 ** 2, bytesMax: 1024 ** 3, ageMsMax: 30 * 86_400_000 }
+const KNOWN = [...Object.keys(DEFAULTS), "replicas"]
 const NAME_CHARS_MAX = 200
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:; ?[\w-]+=[\w."-]+)*$/
 const ID = /^[0-9a-f]{64}$/
 
 /** @throws MurmurError `ARTIFACT_OPTION` */
 export function checkArtifactOptions(options: ArtifactOptions): Limits {
-  const unknown = Object.keys(options).find((option) => !(option in DEFAULTS))
+  const unknown = Object.keys(options).find((option) => !KNOWN.includes(option))
   if (unknown !== undefined) {
-    throw wrong(`Cannot open the artifacts: unknown option "${unknown}" (known: ${Object.keys(DEFAULTS).join(", ")})`)
+    throw wrong(`Cannot open the artifacts: unknown option "${unknown}" (known: ${KNOWN.join(", ")})`)
   }
   const limits = { ...DEFAULTS, ...options }
   for (const [option, value] of Object.entries(limits)) {
+    if (value === undefined) continue
     if (!Number.isSafeInteger(value) || value < 1) {
       throw wrong(`Cannot open the artifacts: ${option} must be an integer from 1, is ${String(value)}`)
     }
   }
-  if (![1, 3, 5].includes(limits.replicas)) {
+  if (limits.replicas !== undefined && ![1, 3, 5].includes(limits.replicas)) {
     throw wrong(`Cannot open the artifacts: replicas must be 1, 3 or 5, is ${limits.replicas}`)
   }
   return limits

@@ -7,7 +7,8 @@ import { notDeployed } from "./consumers.js"
 import type { Link } from "./link.js"
 import { readDirect } from "./read-direct.js"
 import { isNoRoom } from "./stream-room.js"
-import { apiCode } from "./streams.js"
+import { apiCode, replicasOfMesh } from "./streams.js"
+import type { MeshNames } from "./subjects.js"
 
 /** What is known of an artifact. */
 export interface ArtifactRecord {
@@ -45,11 +46,13 @@ export class Artifacts {
    */
   static async open(bus: Pick<BusCore, "link" | "names">, options: ArtifactOptions = {}): Promise<Artifacts> {
     const limits = checkArtifactOptions(options)
-    const bucket = `${bus.names.mesh}_ARTIFACTS`
+    const bucket = artifactsBucket(bus.names)
     const { Objm } = await import("@nats-io/obj")
     const manager = new Objm(bus.link.client)
-    const make = (max_bytes: number): Promise<ObjectStore> =>
-      manager.create(bucket, { ttl: limits.ageMsMax * 1_000_000, max_bytes, replicas: limits.replicas })
+    const make = async (max_bytes: number): Promise<ObjectStore> => {
+      const replicas = limits.replicas ?? (await replicasOfMesh(bus.link, bus.names))
+      return manager.create(bucket, { ttl: limits.ageMsMax * 1_000_000, max_bytes, replicas })
+    }
     try {
       const found = await manager.open(bucket).catch(() => undefined)
       if (found === undefined && bus.link.rights.restricted) throw notDeployed(`object store "${bucket}"`)
@@ -129,6 +132,16 @@ export class Artifacts {
     const info = await this.store.info(id)
     return info === null || info.deleted ? undefined : record(info)
   }
+}
+
+/** What the mesh's object store is called. */
+export function artifactsBucket({ mesh }: MeshNames): string {
+  return `${mesh}_ARTIFACTS`
+}
+
+/** The stream that keeps a mesh's artifacts. */
+export function artifactsStream(names: MeshNames): string {
+  return `OBJ_${artifactsBucket(names)}`
 }
 
 /** The id of what has these bytes. */

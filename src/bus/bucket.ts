@@ -21,6 +21,7 @@ export type BucketChange = BucketEntry | { readonly synced: true }
 export interface BucketOptions {
   /** Entries vanish this long after they were written, in milliseconds. */
   readonly ttlMs?: number
+  /** In how many copies. Default 1; the mesh's own are kept in as many as its events. */
   readonly replicas?: number
   /** Of a bucket that forgets: entries may be given a time to live of their own, and the oldest go when it is full. */
   readonly forgets?: { readonly bytesMax: number }
@@ -65,8 +66,15 @@ export class Bucket {
     }
   }
 
+  /** Opens a bucket that is there. */
+  static async find(link: Link, name: string): Promise<Bucket | undefined> {
+    if ((await streamInfo(link.manager, bucketStream(name))) === undefined) return undefined
+    const { Kvm } = await import("@nats-io/kv")
+    return new Bucket(name, await new Kvm(link.client).open(name), link)
+  }
+
   static async #deployed(link: Link, name: string, manager: Kvm): Promise<Bucket> {
-    if ((await streamInfo(link.manager, `KV_${name}`)) === undefined) throw notDeployed(`bucket "${name}"`)
+    if ((await streamInfo(link.manager, bucketStream(name))) === undefined) throw notDeployed(`bucket "${name}"`)
     return new Bucket(name, await manager.open(name), link)
   }
 
@@ -169,6 +177,11 @@ export class Bucket {
       })
     }
   }
+}
+
+/** The stream that keeps a bucket. */
+export function bucketStream(name: string): string {
+  return `KV_${name}`
 }
 
 function read(entry: KvEntry): BucketEntry {

@@ -1,14 +1,14 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { createInbox, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node"
 import { type Log, silentLog } from "../telemetry/ports.js"
-import { Bucket } from "./bucket.js"
+import { Bucket, type BucketOptions } from "./bucket.js"
 import { type ConnectionOptions, connectNats } from "./connection.js"
 import { ConnectionState } from "./connection-state.js"
 import type { EventDraft } from "./event.js"
 import type { Link } from "./link.js"
 import { type BulkOptions, type PublishAck, Publisher, type PublishOptions } from "./publisher.js"
 import { Rights } from "./rights.js"
-import { streamInfo } from "./streams.js"
+import { replicasOfMesh, streamInfo } from "./streams.js"
 import { MeshNames, type StreamLayout } from "./subjects.js"
 import { within } from "./within.js"
 
@@ -74,15 +74,31 @@ export class BusCore {
     return this.publisher.publishMany(drafts, options)
   }
 
-  /** A bucket of this mesh: `routes`, `presence`, ... Created when it is not there. */
-  bucket(name: string, options: { ttlMs?: number } = {}): Promise<Bucket> {
+  /** A bucket of this mesh: `routes`, `presence`, ... Created when it is not there, in as many copies as the mesh's events. */
+  bucket(name: string, options: BucketOptions = {}): Promise<Bucket> {
     let bucket = this.#buckets.get(name)
     if (bucket === undefined) {
-      bucket = Bucket.open(this.link, `${this.names.mesh}_${name}`, options)
+      bucket = this.#openBucket(this.bucketName(name), options)
       this.#buckets.set(name, bucket)
       bucket.catch(() => this.#buckets.delete(name))
     }
     return bucket
+  }
+
+  /** A bucket of this mesh that is there already. */
+  findBucket(name: string): Promise<Bucket | undefined> {
+    return Bucket.find(this.link, this.bucketName(name))
+  }
+
+  /** What a bucket of this mesh is called on its servers. */
+  bucketName(name: string): string {
+    return `${this.names.mesh}_${name}`
+  }
+
+  async #openBucket(name: string, options: BucketOptions): Promise<Bucket> {
+    if (this.link.rights.restricted) return Bucket.open(this.link, name, options)
+    const replicas = options.replicas ?? (await replicasOfMesh(this.link, this.names))
+    return Bucket.open(this.link, name, { ...options, replicas })
   }
 
   /**

@@ -2,7 +2,8 @@ import { BusCore, type BusOptions, openLink, withLayout } from "./bus-core.js"
 import type { Link } from "./link.js"
 import { EventStream, type ObserveOptions } from "./observe.js"
 import { Schedules } from "./schedules.js"
-import { ensureStreams, type StreamChange, type StreamOptions } from "./streams.js"
+import type { StreamOptions } from "./stream-configs.js"
+import { compareStreams, ensureStreams, type StreamChange } from "./streams.js"
 import { Timers } from "./timers.js"
 
 /** The whole bus: publish, observe, buckets, schedules, streams. One connection. */
@@ -35,7 +36,12 @@ export class Bus extends BusCore {
    * @throws MurmurError `STREAM_MIGRATE`
    */
   ensureStreams(options: StreamOptions = {}): Promise<StreamChange[]> {
-    return ensureStreams(this.link.manager, this.names, options, this.log)
+    return ensureStreams(this.link, this.names, options, this.log)
+  }
+
+  /** What {@link ensureStreams} would do. Nothing is changed. */
+  compareStreams(options: StreamOptions = {}): Promise<StreamChange[]> {
+    return compareStreams(this.link, this.names, options)
   }
 }
 

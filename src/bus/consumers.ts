@@ -1,7 +1,7 @@
 import type { ConsumerConfig, ConsumerInfo } from "@nats-io/jetstream"
 import { ensureError, MurmurError } from "../errors.js"
 import type { Link } from "./link.js"
-import { apiCode } from "./streams.js"
+import { apiCode, type Difference } from "./streams.js"
 
 /** One priority group a consumer: the server pins it to one node at a time. */
 export const GROUP = "node"
@@ -81,7 +81,7 @@ async function createOrUpdate(link: Link, options: DurableOptions): Promise<"cre
     await link.manager.consumers.add(stream, fresh(options, last))
     return "created"
   }
-  if (upToDate(found.config, options)) return "unchanged"
+  if (durableDifferences(found.config, options).length === 0) return "unchanged"
   await link.manager.consumers.update(stream, name, changeable(options))
   const known = filtersOf(found.config)
   const idle = found.num_pending === 0 && found.num_ack_pending === 0
@@ -181,13 +181,32 @@ function changeable(options: DurableOptions): Partial<ConsumerConfig> {
   } as unknown as Partial<ConsumerConfig>
 }
 
-function upToDate(found: ConsumerConfig, options: DurableOptions): boolean {
-  const filters = filtersOf(found)
-  return (
-    [...filters].sort().join(" ") === [...options.filters].sort().join(" ") &&
-    found.ack_wait === options.ackWaitMs * NANOS &&
-    found.max_ack_pending === options.ackPendingMax
+/** What a durable that is there has otherwise than wanted, of what may be changed. */
+export function durableDifferences(found: ConsumerConfig, options: DurableOptions): Difference[] {
+  const compared: Difference[] = [
+    { setting: "filters", found: [...filtersOf(found)].sort(), wanted: [...options.filters].sort() },
+    { setting: "ack_wait", found: found.ack_wait, wanted: options.ackWaitMs * NANOS },
+    { setting: "max_ack_pending", found: found.max_ack_pending, wanted: options.ackPendingMax },
+  ]
+  return compared.filter(({ found: is, wanted }) => String(is) !== String(wanted))
+}
+
+/**
+ * Where a durable stands: the stream sequence of the first message that it has still to have acked, or what comes next.
+ *
+ * @param last of the stream, read before the durable's state was
+ */
+export async function positionOf(link: Link, info: ConsumerInfo, last: number): Promise<number> {
+  if (info.num_pending === 0 && info.num_ack_pending === 0) return last + 1
+  const seq = info.ack_floor.stream_seq + 1
+  // the floor of one that was idle for long is old: what matters is the next message that it wants
+  const next = await Promise.all(
+    // by the stream's leader: a copy that lags would say that there is none
+    filtersOf(info.config).map((next_by_subj) =>
+      link.manager.streams.getMessage(info.stream_name, { seq, next_by_subj }),
+    ),
   )
+  return Math.min(last + 1, ...next.flatMap((message) => (message === null ? [] : [message.seq])))
 }
 
 function filtersOf({ filter_subject: one, filter_subjects: several }: ConsumerConfig): readonly string[] {

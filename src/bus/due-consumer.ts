@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises"
 import type { JsMsg } from "@nats-io/jetstream"
 import type { Log } from "../telemetry/ports.js"
-import { ensureDurable } from "./consumers.js"
+import { type DurableOptions, ensureDurable } from "./consumers.js"
 import type { Link } from "./link.js"
 import { StreamMessage } from "./stream-message.js"
 
@@ -43,8 +43,17 @@ export async function consumeDue(
   }
 }
 
-async function ensure(link: Link, { stream, durable, filter }: DueOptions): Promise<void> {
-  await ensureDurable(link, {
+async function ensure(link: Link, options: DueOptions): Promise<void> {
+  await ensureDurable(link, dueDurable(options))
+}
+
+/** The shared durable that {@link consumeDue} reads. */
+export function dueDurable({
+  stream,
+  durable,
+  filter,
+}: Pick<DueOptions, "stream" | "durable" | "filter">): DurableOptions {
+  return {
     stream,
     name: durable,
     filters: [filter],
@@ -52,7 +61,7 @@ async function ensure(link: Link, { stream, durable, filter }: DueOptions): Prom
     ackPendingMax: ACK_PENDING_MAX,
     ackWaitMs: ACK_WAIT_MS,
     pinned: false,
-  })
+  }
 }
 
 async function consumeOnce(

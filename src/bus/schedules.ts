@@ -1,7 +1,8 @@
 import { headers } from "@nats-io/transport-node"
 import { MurmurError } from "../errors.js"
 import type { Log } from "../telemetry/ports.js"
-import { consumeDue } from "./due-consumer.js"
+import type { DurableOptions } from "./consumers.js"
+import { consumeDue, dueDurable } from "./due-consumer.js"
 import type { Link } from "./link.js"
 import type { StreamMessage } from "./stream-message.js"
 import { checkName, decodeKey, encodeKey, type MeshNames } from "./subjects.js"
@@ -75,9 +76,7 @@ export class Schedules {
    * @throws MurmurError `CONSUMER_SETUP`, `NAME_INVALID`
    */
   async consume(owner: string, onDue: (due: Due) => Promise<void>, signal: AbortSignal): Promise<void> {
-    const durable = `due_${checkName(owner, "schedule owner")}`
-    const filter = `${this.names.mesh}.due.${owner}.>`
-    const options = { stream: this.names.timers, durable, filter, concurrency: 1, log: this.log }
+    const options = { ...dueOf(this.names, owner), concurrency: 1, log: this.log }
     await consumeDue(
       this.link,
       options,
@@ -103,4 +102,14 @@ export class Schedules {
   #subject(kind: "timer" | "due", owner: string, name: string): string {
     return `${this.names.mesh}.${kind}.${checkName(owner, "schedule owner")}.${encodeKey(name)}`
   }
+}
+
+/** The durable of a source's schedules that have fired. */
+export function scheduleDurable(names: MeshNames, owner: string): DurableOptions {
+  return dueDurable(dueOf(names, owner))
+}
+
+function dueOf(names: MeshNames, owner: string): { stream: string; durable: string; filter: string } {
+  const durable = `due_${checkName(owner, "schedule owner")}`
+  return { stream: names.timers, durable, filter: `${names.mesh}.due.${owner}.>` }
 }

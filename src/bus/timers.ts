@@ -1,6 +1,7 @@
 import { z } from "zod"
 import type { Log } from "../telemetry/ports.js"
-import { consumeDue } from "./due-consumer.js"
+import type { DurableOptions } from "./consumers.js"
+import { consumeDue, dueDurable } from "./due-consumer.js"
 import type { Link } from "./link.js"
 import type { Publisher } from "./publisher.js"
 import { checkName, encodeKey, type MeshNames } from "./subjects.js"
@@ -63,9 +64,7 @@ export class Timers {
    * @throws MurmurError `CONSUMER_SETUP`, `NAME_INVALID`
    */
   async consume(agent: string, onDue: (due: DueStep) => Promise<void>, signal: AbortSignal): Promise<void> {
-    const durable = `wake=${checkName(agent, "agent")}`
-    const filter = `${this.names.mesh}.wake.${agent}.>`
-    const options = { stream: this.names.timers, durable, filter, concurrency: CONCURRENCY, log: this.log }
+    const options = { ...wakeOf(this.names, agent), concurrency: CONCURRENCY, log: this.log }
     await consumeDue(
       this.link,
       options,
@@ -77,6 +76,16 @@ export class Timers {
       signal,
     )
   }
+}
+
+/** The durable of an agent's timers that are due. */
+export function wakeDurable(names: MeshNames, agent: string): DurableOptions {
+  return dueDurable(wakeOf(names, agent))
+}
+
+function wakeOf(names: MeshNames, agent: string): { stream: string; durable: string; filter: string } {
+  const durable = `wake=${checkName(agent, "agent")}`
+  return { stream: names.timers, durable, filter: `${names.mesh}.wake.${agent}.>` }
 }
 
 function parse(data: Uint8Array): Omit<DueStep, "id"> | undefined {

@@ -53,6 +53,8 @@ export interface NodeOptions extends Hosted {
   readonly labels?: Labels
   /** How whoever runs the node calls the version of the agents' code, such as a git sha or an image tag. Default: nothing. */
   readonly codeVersion?: string | undefined
+  /** How long what runs may take to finish when the node stops, in milliseconds; then it is handed back. Default 25_000. */
+  readonly graceMs?: number
   /** How much the mesh keeps. What is given is applied also to streams that exist; the defaults only to those that are made. */
   readonly retention?: RetentionOptions
 }
@@ -149,6 +151,10 @@ export class MurmurNode {
     return this.options.bus
   }
 
+  get #graceMs(): number {
+    return this.options.graceMs ?? GRACE_MS
+  }
+
   /** Aborted when it begins to stop: somebody called {@link stop}, or an operator drains it. */
   get leaving(): AbortSignal {
     return this.#stopping.signal
@@ -206,7 +212,7 @@ export class MurmurNode {
     for (const [name, host] of this.#hosts) {
       const next = hosted.agents.find((agent) => agent.name === name)
       if (next === host.agent) continue
-      await host.stop(GRACE_MS)
+      await host.stop(this.#graceMs)
       this.#hosts.delete(name)
     }
     await this.#declareRoutes([...names], code)
@@ -220,9 +226,9 @@ export class MurmurNode {
    * Stops: no new work, what runs is finished within the grace period, the rest is left to whoever takes over. Called
    * again, or while it is drained, it resolves when that is done.
    *
-   * @param graceMs default 25_000
+   * @param graceMs default: the node's own
    */
-  stop(graceMs = GRACE_MS): Promise<void> {
+  stop(graceMs = this.#graceMs): Promise<void> {
     this.#stopped ??= this.#stop(graceMs)
     return this.#stopped
   }
@@ -246,7 +252,7 @@ export class MurmurNode {
   async #replaceSources(sources: readonly SourceDefinition[]): Promise<void> {
     for (const [name, host] of this.#sources) {
       if (sources.includes(host.source)) continue
-      await host.stop(GRACE_MS)
+      await host.stop(this.#graceMs)
       this.#sources.delete(name)
     }
     for (const source of sources) if (!this.#sources.has(source.name)) await this.#addSource(source)
@@ -396,6 +402,7 @@ export class MurmurNode {
       version: VERSION,
       codeVersion: this.options.codeVersion ?? null,
       labels: { ...this.options.labels },
+      graceMs: this.#graceMs,
       since: this.#since,
       http: this.#http,
       draining: this.#draining || this.#stopping.signal.aborted,

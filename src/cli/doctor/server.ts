@@ -1,6 +1,7 @@
 import type { BusCore } from "../../bus/bus-core.js"
 import type { RunningServer } from "../../bus/server/running.js"
-import { RETENTION_SETTINGS, streamConfigs, streamInfo } from "../../bus/streams.js"
+import { RETENTION_SETTINGS, streamConfigs } from "../../bus/stream-configs.js"
+import { streamInfo } from "../../bus/streams.js"
 import { duration } from "../text.js"
 import { bad, type Check, fine, listed } from "./check.js"
 
