@@ -1,5 +1,5 @@
 import type { Cli } from "./cli.js"
-import { label, nameList } from "./hosting.js"
+import { graceSeconds, label, nameList } from "./hosting.js"
 import { point, pointRange } from "./session-point.js"
 import { jsonValue, limit, money, pastTime, wholeNumber } from "./usage.js"
 
@@ -82,6 +82,11 @@ export const COMMANDS: readonly CommandSpec[] = [
         description: "label the node, for agents that ask for one (nodeSelector); may be repeated",
         parse: label("--label"),
         repeats: true,
+      },
+      {
+        flags: "--grace <seconds>",
+        description: "how long what runs may take when the node stops (default: 25)",
+        parse: graceSeconds("--grace"),
       },
       {
         flags: "--port <n>",

@@ -1,6 +1,6 @@
 import { type Labels, labelProblem } from "../labels.js"
 import type { Selection } from "../node/selection.js"
-import { usageError } from "./usage.js"
+import { usageError, wholeNumber } from "./usage.js"
 
 /** What `murmur up` was told of what it is to host. */
 export interface HostingOptions {
@@ -17,6 +17,11 @@ export interface HostingOptions {
 export function selectionOf({ agents, label: given = [] }: HostingOptions, env: NodeJS.ProcessEnv): Selection {
   const named = env.MURMUR_AGENTS ? nameList("MURMUR_AGENTS")(env.MURMUR_AGENTS) : undefined
   return { names: agents ?? named, labels: { ...labelsIn(env.MURMUR_LABELS ?? ""), ...Object.fromEntries(given) } }
+}
+
+/** Reads how long what runs may take when the node stops. @throws MurmurError `USAGE` */
+export function graceSeconds(option: string): (text: string) => number {
+  return wholeNumber(option, 0, 86_400)
 }
 
 /** Reads names or patterns with commas in between. @throws MurmurError `USAGE` */

@@ -15,7 +15,7 @@ import { VERSION } from "../node/version.js"
 import { watchFiles } from "../node/watch.js"
 import type { LogLevel } from "../telemetry/log.js"
 import { type RunningTelemetry, startTelemetry } from "../telemetry/setup.js"
-import { type HostingOptions, selectionOf } from "./hosting.js"
+import { graceSeconds, type HostingOptions, selectionOf } from "./hosting.js"
 import { pathsOrDefault } from "./paths.js"
 import type { ViewOptions } from "./view.js"
 
@@ -32,10 +32,11 @@ export interface UpOptions extends HostingOptions {
   login: LoginOptions
   json?: boolean
   logLevel?: string
+  /** In seconds. */
+  grace?: number
 }
 
 const HTTP_PORT = 4300
-const GRACE_MS = 25_000
 
 /** What was started, in order; stopped in the other order. */
 class Running {
@@ -116,13 +117,14 @@ async function start(
     elsewhere,
     labels: selection.labels,
     codeVersion: codeVersionOf(paths, process.env),
+    ...graceOf(options, process.env),
     bus,
     telemetry: telemetry.telemetry,
     observe: telemetry.observe,
     redact: (text) => telemetry.redactor.text(text),
     ...(nodeId !== undefined && { id: nodeId }),
   })
-  running.add("node", () => node.stop(GRACE_MS))
+  running.add("node", () => node.stop())
   const gauges = (await import("../node/gauges.js")).registerGauges(node, telemetry.observe)
   running.add("gauges", async () => gauges())
   const http = options.http ? await serve(node, telemetry, options, running) : undefined
@@ -132,6 +134,11 @@ async function start(
       await watchFiles({ roots: () => loader.roots(), load: async () => (await load()).hosted }, node, log),
     )
   return { bus, node, natsUrl: redactUrl(server.url), http }
+}
+
+function graceOf({ grace }: UpOptions, env: NodeJS.ProcessEnv): { graceMs?: number } {
+  const seconds = grace ?? (env.MURMUR_GRACE ? graceSeconds("MURMUR_GRACE")(env.MURMUR_GRACE) : undefined)
+  return seconds === undefined ? {} : { graceMs: seconds * 1_000 }
 }
 
 /** What somebody may miss here. That nothing is left is no error: labels may come to fit, and edited files are swapped in. */

@@ -83,6 +83,8 @@ export const PresenceRecord = z.object({
   labels: z.record(z.string(), z.string()).default({}),
   since: z.string(),
   http: z.string().nullable(),
+  /** How long what it has begun may take when it leaves. */
+  graceMs: z.number().default(25_000),
   /** It leaves: it begins nothing, and finishes what it has begun. */
   draining: z.boolean().default(false),
   agents: z.array(PresentAgent),

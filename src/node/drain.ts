@@ -9,7 +9,7 @@ import { type DrainWish, drainKey } from "./drain-wish.js"
 export interface DrainOptions {
   /** How long the node may take to say that it has seen the wish, in milliseconds. Default 5_000. */
   readonly answerMs?: number
-  /** How long it may take to leave then, in milliseconds. Default 35_000: more than its grace period of 25 s. */
+  /** How long it may take to leave then, in milliseconds. Default: ten seconds more than its grace period. */
   readonly leaveMs?: number
   /** Ends the waiting. The wish stays. */
   readonly signal?: AbortSignal
@@ -24,6 +24,7 @@ export interface Drained {
   readonly agents: readonly { readonly name: string; readonly nodes: readonly string[] }[]
 }
 
+const SLACK_MS = 10_000
 const POLL_MS = 100
 /** A server that does not answer for so long may be gone; then what was told counts. */
 const ASK_MS = 500
@@ -40,9 +41,9 @@ const ASK_MS = 500
 export async function drainNode(bus: BusCore, id: string, options: DrainOptions = {}): Promise<Drained> {
   const buckets = await openBuckets(bus)
   const nodes = await readAll(buckets.presence, PresenceRecord)
-  const { since, agents } = requireNode(id, nodes)
+  const { since, agents, graceMs } = requireNode(id, nodes)
   const began = performance.now()
-  await untilGone(buckets, { id, since }, options)
+  await untilGone(buckets, { id, since }, { leaveMs: graceMs + SLACK_MS, ...options })
   const durationMs = Math.round(performance.now() - began)
   const staying = nodes.filter((node) => node.id !== id && !node.draining)
   const hosts = (name: string): string[] =>
@@ -59,8 +60,12 @@ interface NodeProcess {
 /** Where a node that is drained stands: it has not seen the wish, it follows it, or it is gone. */
 type Stand = "unaware" | "leaving" | "gone"
 
-async function untilGone(buckets: MeshBuckets, node: NodeProcess, options: DrainOptions): Promise<void> {
-  const { answerMs = 5_000, leaveMs = 35_000, signal } = options
+async function untilGone(
+  buckets: MeshBuckets,
+  node: NodeProcess,
+  options: DrainOptions & { readonly leaveMs: number },
+): Promise<void> {
+  const { answerMs = 5_000, leaveMs, signal } = options
   const key = drainKey(node.id)
   const wish: DrainWish = { since: node.since, at: new Date().toISOString(), by: "cli" }
   await buckets.settings.put(key, wish)
