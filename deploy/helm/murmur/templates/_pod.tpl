@@ -31,7 +31,7 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- end -}}
 
-{{/* Takes the same. Folders, not single files: a Secret that is renewed is renewed in the pod. */}}
+{{/* Takes the same. */}}
 {{- define "murmur.volumeMounts" -}}
 {{- $group := index . 0 -}}
 {{- $login := index . 1 -}}
