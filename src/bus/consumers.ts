@@ -201,10 +201,10 @@ export async function positionOf(link: Link, info: ConsumerInfo, last: number): 
   const seq = info.ack_floor.stream_seq + 1
   // the floor of one that was idle for long is old: what matters is the next message that it wants
   const next = await Promise.all(
-    // by the stream's leader: a copy that lags would say that there is none
-    filtersOf(info.config).map((next_by_subj) =>
-      link.manager.streams.getMessage(info.stream_name, { seq, next_by_subj }),
-    ),
+    filtersOf(info.config).map((next_by_subj) => {
+      const query = { seq, next_by_subj }
+      return link.manager.streams.getMessage(info.stream_name, query) // of the leader: a copy may lag and know of none
+    }),
   )
   return Math.min(last + 1, ...next.flatMap((message) => (message === null ? [] : [message.seq])))
 }
