@@ -1,5 +1,5 @@
 import { z } from "zod"
-import type { Bucket } from "../bus/bucket.js"
+import type { Bucket, BucketOptions } from "../bus/bucket.js"
 import type { BusCore } from "../bus/bus-core.js"
 
 /** Presence vanishes this long after a node's last sign of life. */
@@ -108,15 +108,38 @@ export interface MeshBuckets {
   readonly questions: Bucket
 }
 
-/** Opens the buckets of a mesh, and creates those that are not there. */
+const DAY_MS = 86_400_000
+const MEBI = 1024 ** 2
+
+/** Every bucket of a mesh, and how it is made. */
+export const MESH_BUCKETS = {
+  catalogue: {},
+  presence: { ttlMs: PRESENCE_TTL_MS },
+  routes: {},
+  settings: {},
+  sources: {},
+  questions: {},
+  /** As long as the counters of a tree are kept; a tree that is older is over. */
+  guards: { ttlMs: 7 * DAY_MS },
+  "llm-limits": {},
+  "llm-cache": { forgets: { bytesMax: 64 * MEBI } },
+  MEMOS: {},
+} as const satisfies Record<string, BucketOptions>
+
+/** Opens a bucket of the mesh, and creates it when it is not there. @throws MurmurError `BUCKET_OPEN`, `NOT_DEPLOYED` */
+export function openBucket(bus: BusCore, name: keyof typeof MESH_BUCKETS): Promise<Bucket> {
+  return bus.bucket(name, MESH_BUCKETS[name])
+}
+
+/** Opens the buckets that every node and tool needs. @throws MurmurError `BUCKET_OPEN`, `NOT_DEPLOYED` */
 export async function openBuckets(bus: BusCore): Promise<MeshBuckets> {
   const [catalogue, presence, routes, settings, sources, questions] = await Promise.all([
-    bus.bucket("catalogue"),
-    bus.bucket("presence", { ttlMs: PRESENCE_TTL_MS }),
-    bus.bucket("routes"),
-    bus.bucket("settings"),
-    bus.bucket("sources"),
-    bus.bucket("questions"),
+    openBucket(bus, "catalogue"),
+    openBucket(bus, "presence"),
+    openBucket(bus, "routes"),
+    openBucket(bus, "settings"),
+    openBucket(bus, "sources"),
+    openBucket(bus, "questions"),
   ])
   return { catalogue, presence, routes, settings, sources, questions }
 }

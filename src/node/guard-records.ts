@@ -4,9 +4,8 @@ import type { Bucket } from "../bus/bucket.js"
 import type { BusCore } from "../bus/bus-core.js"
 import { derivedId } from "../bus/ids.js"
 import { isMurmurError } from "../errors.js"
+import { openBucket } from "./buckets.js"
 
-/** As long as the counters of a tree are kept; a tree that is older is over. */
-const KEPT_MS = 7 * 86_400_000
 const CONFLICTS_MAX = 20
 
 /** What an operator has granted one tree, all grants together. */
@@ -27,7 +26,7 @@ export class BucketGuardRecords implements GuardRecords {
 
   /** Opens the bucket, and creates it when it is not there. @throws MurmurError `BUCKET_OPEN` */
   static async open(bus: BusCore): Promise<BucketGuardRecords> {
-    return new BucketGuardRecords(await bus.bucket("guards", { ttlMs: KEPT_MS }))
+    return new BucketGuardRecords(await openBucket(bus, "guards"))
   }
 
   async grantOf(root: string): Promise<Grant | undefined> {

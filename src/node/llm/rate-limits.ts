@@ -4,6 +4,7 @@ import type { BusCore } from "../../bus/bus-core.js"
 import { ensureError, MurmurError } from "../../errors.js"
 import type { Draw, Permit, RateLimiter, RateLimits } from "../../gateways/broker/ports.js"
 import { type Log, silentLog } from "../../telemetry/ports.js"
+import { openBucket } from "../buckets.js"
 import { FREE, isUnlimited, type RecordStore, SharedAccount } from "./rate-limits-account.js"
 import { recordKey } from "./rate-limits-record.js"
 import { ServerTime } from "./rate-limits-time.js"
@@ -25,7 +26,6 @@ export interface MeshRateLimiterOptions {
   readonly random?: () => number
 }
 
-const BUCKET = "llm-limits"
 const WINDOW_MS = 60_000
 const GRACE_MS = 2_000
 const HOLD_MS_MAX = 86_400_000
@@ -65,7 +65,7 @@ export class MeshRateLimiter implements RateLimiter {
     const { log = silentLog, clock = systemClock, random = Math.random, signal } = options
     const windowMs = checkMs("windowMs", options.windowMs ?? WINDOW_MS)
     const graceMs = checkMs("graceMs", options.graceMs ?? GRACE_MS)
-    const bucket = await bus.bucket(BUCKET)
+    const bucket = await openBucket(bus, "llm-limits")
     const limiter = new MeshRateLimiter(bus, bucket, { signal, log, windowMs, graceMs, clock, random })
     signal.addEventListener("abort", () => limiter.#close(), { once: true })
     limiter.#time.answer((await bucket.serverTime()).getTime())

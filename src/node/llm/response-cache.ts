@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto"
 import { setTimeout as delay } from "node:timers/promises"
-import { Bucket } from "../../bus/bucket.js"
+import type { Bucket } from "../../bus/bucket.js"
 import type { BusCore } from "../../bus/bus-core.js"
 import { ensureError, MurmurError } from "../../errors.js"
 import type { ResponseCache } from "../../gateways/broker/ports.js"
 import { type Log, silentLog } from "../../telemetry/ports.js"
+import { MESH_BUCKETS } from "../buckets.js"
 
 /** Options of {@link KvResponseCache}. */
 export interface KvResponseCacheOptions {
@@ -15,7 +16,7 @@ export interface KvResponseCacheOptions {
   readonly log?: Log
 }
 
-const BYTES_MAX = 64 * 1024 ** 2
+const BYTES_MAX = MESH_BUCKETS["llm-cache"].forgets.bytesMax
 const WAIT_MS_MAX = 500
 /** Of an answer as JSON. A larger one is not kept. */
 const ANSWER_BYTES_MAX = 512 * 1024
@@ -93,8 +94,7 @@ export class KvResponseCache implements ResponseCache {
 
   #open(): Promise<Bucket> {
     if (this.#bucket === undefined) {
-      const name = `${this.bus.names.mesh}_llm-cache`
-      const opening = Bucket.open(this.bus.link, name, { forgets: { bytesMax: this.#bytesMax } })
+      const opening = this.bus.bucket("llm-cache", { forgets: { bytesMax: this.#bytesMax } })
       this.#bucket = opening
       opening.catch(() => {
         this.#bucket = undefined
