@@ -122,7 +122,10 @@ describe.skipIf(noHelm !== undefined)("helm", () => {
           expect(container.ports?.map(({ name }) => name)).toContain(probe?.httpGet.port)
         }
         const waiting = Number(/, (\d+)\)/.exec(container.lifecycle?.preStop.exec.command.at(-1) ?? "")?.[1]) / 1_000
-        expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(waiting + 25 + 5 + 5) // steps, HTTP, telemetry
+        const grace = Number(container.args[container.args.indexOf("--grace") + 1])
+        expect(grace).toBeGreaterThan(0)
+        // sources, then steps; 5 s for HTTP before and 2 s for telemetry after them
+        expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(waiting + 2 * grace + 5 + 2)
       }
     })
 

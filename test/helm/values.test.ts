@@ -31,7 +31,7 @@ const REFUSED: readonly (readonly [string, Values, RegExp])[] = [
   ["a Secret of which no key is named", login({ secret: "nodes" }), /groups\.agents\.credentials/],
   ["a key of no Secret", login({ creds: "node.creds" }), /groups\.agents\.credentials/],
   ["two ways to log in", login({ secret: "a", creds: "b", nkey: "c" }), /groups\.agents\.credentials/],
-  ["less time to end than a node needs", group({ terminationGracePeriodSeconds: 25 }), /terminationGracePeriodSeconds/],
+  ["a time to end that nobody waits for", group({ graceSeconds: 86_400 }), /groups\.agents\.graceSeconds/],
   ["an option in the place of a path", group({ paths: ["--watch"] }), /groups\.agents\.paths/],
   ["a comma in a label", group({ labels: { zone: "a,b" } }), /groups\.agents\.labels/],
   ["partitions that no agent has", scaled({ agents: [{ name: "a", partitions: 3 }] }), /partitions/],

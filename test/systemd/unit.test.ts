@@ -86,7 +86,7 @@ describe("what the unit starts", () => {
     } finally {
       await server.stop()
     }
-    expect(Number(settings("TimeoutStopSec")[0])).toBeGreaterThan(25 + 5 + 5) // steps, HTTP, telemetry
+    expect(Number(settings("TimeoutStopSec")[0])).toBeGreaterThanOrEqual(2 * 25 + 5 + 2) // sources, steps, HTTP, telemetry
     expect(settings("KillMode")).toEqual(["mixed"])
   })
 

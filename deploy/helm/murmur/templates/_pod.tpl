@@ -104,6 +104,8 @@ args:
   - {{ $root.Values.http.host | quote }}
   - --port
   - "4300"
+  - --grace
+  - {{ $group.graceSeconds | toString | quote }}
   - --json # lines for a log collector: nobody looks at a terminal here
   {{- with $group.args }}
   {{- toYaml . | nindent 2 }}
@@ -131,7 +133,7 @@ readinessProbe:
   {{- toYaml $group.probes.readiness | nindent 2 }}
 {{- if $group.preStopSeconds }}
 lifecycle:
-  preStop: # works on until the Service has forgotten it. The image has no shell, so it is Node that waits
+  preStop: # works on until the Service has forgotten it. Node waits: every image of ours has it, and not each a shell
     exec: { command: [node, -e, "setTimeout(() => {}, {{ mul $group.preStopSeconds 1000 }})"] }
 {{- end }}
 {{- with $group.resources }}
