@@ -27,15 +27,20 @@ export function secretsOf(env: Readonly<Record<string, string | undefined>>): st
   return [...secrets]
 }
 
+/** Values of headers; of one with a scheme (`Bearer abc`) also what follows it, which is the secret itself. */
 function headerValues(list: string): string[] {
-  return list.split(",").map((pair) => {
-    const value = pair.slice(pair.indexOf("=") + 1).trim()
-    try {
-      return decodeURIComponent(value)
-    } catch {
-      return value
-    }
+  return list.split(",").flatMap((pair) => {
+    const value = decoded(pair.slice(pair.indexOf("=") + 1).trim())
+    return [value, value.replace(/^[\w-]+ +/, "")]
   })
+}
+
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return value
+  }
 }
 
 /** Every form in which a secret may turn up in a text: as it is, in JSON, in a URL or form, in HTML, in base64, in hex. */
