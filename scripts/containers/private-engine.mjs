@@ -51,6 +51,8 @@ function environment(folder, dockerd) {
     PATH: `${existsSync(join(beside, "docker")) ? `${beside}${delimiter}` : ""}${process.env.PATH ?? ""}`,
     // the engine takes all containers along when it ends: nothing has to watch over them
     TESTCONTAINERS_RYUK_DISABLED: "true",
+    // otherwise it asks for the bridge, which is not there
+    TESTCONTAINERS_HOST_OVERRIDE: "127.0.0.1",
   }
 }
 
