@@ -37,6 +37,7 @@ describe.skipIf(noHelm !== undefined)("a pod of the chart", () => {
     const agents = [wide, narrow, loose].map(({ name, partitions, ordering }) => ({ name, partitions, ordering }))
     rendered = await chart.render({
       nats: { url: server.url },
+      http: { token: { secret: "http" } },
       groups: {
         agents: { paths: [AGENTS], preStopSeconds: 1, autoscaling: { enabled: true, agents, maxReplicas: 8 } },
       },
@@ -45,9 +46,11 @@ describe.skipIf(noHelm !== undefined)("a pod of the chart", () => {
     const [workload] = workloads(rendered.manifests)
     if (workload === undefined) throw new Error("nothing was rendered")
     container = workload.container
-    const [command, ...args] = container.args.map((arg) => (arg === "4300" ? "0" : arg)) // any free port will do here
+    const [command, ...args] = container.args
     expect(command).toBe("up")
-    node = await startNodeProcess(args, { env: environment(container) })
+    const env = environment(container)
+    expect(env.MURMUR_LISTEN).toBe("0.0.0.0:4300")
+    node = await startNodeProcess(args, { env: { ...env, MURMUR_LISTEN: "0.0.0.0:0" } }) // any free port will do here
   })
   afterAll(async () => {
     await node?.kill9()

@@ -36,11 +36,6 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret that holds the bearer token of the HTTP side. */}}
-{{- define "murmur.tokenSecret" -}}
-{{- default (printf "%s-http" (include "murmur.fullname" .)) .Values.http.token.secret -}}
-{{- end -}}
-
 {{/* The official chart's own name for what it makes. */}}
 {{- define "murmur.natsName" -}}
 {{- with .Values.nats -}}

@@ -100,10 +100,6 @@ args:
   - --label
   - {{ printf "%s=%s" $key $value | quote }}
   {{- end }}
-  - --host
-  - {{ $root.Values.http.host | quote }}
-  - --port
-  - "4300"
   - --grace
   - {{ $group.graceSeconds | toString | quote }}
   - --json # lines for a log collector: nobody looks at a terminal here
@@ -112,8 +108,14 @@ args:
   {{- end }}
 env:
   {{- include "murmur.env" (list $root $group $group.credentials) | nindent 2 }}
+  {{- with $root.Values.http }}
+  - name: MURMUR_LISTEN
+    value: {{ printf "%s:4300" (ternary "[::]" .host (eq .host "::")) | quote }}
+  {{- if .token.secret }}
   - name: MURMUR_TOKEN
-    valueFrom: { secretKeyRef: { name: {{ include "murmur.tokenSecret" $root | quote }}, key: {{ $root.Values.http.token.key | quote }} } }
+    valueFrom: { secretKeyRef: { name: {{ .token.secret | quote }}, key: {{ .token.key | quote }} } }
+  {{- end }}
+  {{- end }}
 {{- with $group.envFrom }}
 envFrom:
   {{- toYaml . | nindent 2 }}
