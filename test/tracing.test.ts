@@ -165,12 +165,12 @@ test("and from a webhook; what its caller said along is with every agent and on 
   })
   expect(response.status).toBeLessThan(300)
   const [answered] = await take(mesh.bus, "q.answered", 1)
-  expectChain(
-    await chainOf(
-      ...["POST /hooks/github", `send ${CiRunCompleted.type}`, "process reviewer", "send q.asked"],
-      ...["process curious", "send q.thought", "process answerer", "send q.answered"],
-    ),
+  const chain = await chainOf(
+    ...["POST /hooks/github", `send ${CiRunCompleted.type}`, "process reviewer", "send q.asked"],
+    ...["process curious", "send q.thought", "process answerer", "send q.answered"],
   )
+  expectChain(chain)
+  expect(chain[1]?.attributes["messaging.message.id"]).toBe(chain[2]?.attributes["messaging.message.id"])
   expect(answered?.trace?.traceparent.slice(3, 35)).toBe("c".repeat(32))
   const along = { tenant: "acme", user: "Jörg" }
   expect(seen).toEqual([along, { ok: true, value: along }])

@@ -1,26 +1,27 @@
 import type { StoredLetter } from "../node/dead-letter-store.js"
 import type { Cli } from "./cli.js"
 import { withMesh } from "./connect.js"
+import { jaegerUrl } from "./jaeger.js"
 import { openLetters } from "./letters.js"
 import type { Output } from "./output.js"
 import { duration, printable, printableLines } from "./text.js"
-import { jaegerUrl } from "./trace.js"
 
 /** `murmur dead show <id>`: the whole story of one dead letter. */
 export async function deadShow(cli: Cli, [id]: [string]): Promise<void> {
   const stored = await withMesh(cli.options, (bus, signal) => openLetters(bus).get(id, signal))
-  if (cli.options.json) return cli.out.json({ ...stored.letter, seq: stored.seq })
-  await show(cli.out, stored)
+  const jaeger = jaegerUrl(stored.letter.traceId)
+  if (cli.options.json) return cli.out.json({ ...stored.letter, seq: stored.seq, ...(jaeger && { jaeger }) })
+  await show(cli.out, stored, jaeger)
 }
 
-async function show(out: Output, { letter, seq }: StoredLetter): Promise<void> {
+async function show(out: Output, { letter, seq }: StoredLetter, jaeger: string | undefined): Promise<void> {
   const { event, error, attempts, calls = [], guard, traceId, raw } = letter
   const line = (name: string, value: string): Promise<void> => out.line(`  ${name.padEnd(9)} ${printable(value)}`)
   await out.line(`${out.paint("bold", `dead letter ${letter.id}`)}  ${out.paint("red", letter.reason)}`)
   await line("agent", letter.agent)
   await line("at", `${letter.at} (record ${seq})`)
   await line("event", `${event.id}  ${event.type}  key ${event.subject ?? "-"}  from ${event.producer}`)
-  await line("trace", [traceId ?? "-", jaegerUrl(traceId) ?? ""].join("  ").trim())
+  await line("trace", [traceId ?? "-", jaeger ?? ""].join("  ").trim())
   await line("error", `${error.code}: ${error.message}`)
   for (const { path, message } of error.issues ?? []) await line("", `at "${path}": ${message}`)
   for (const [at, attempt] of attempts.entries()) {

@@ -2,6 +2,7 @@ import { type CausalTree, causalTree, type TreeEvent } from "../node/causal-tree
 import { type Reaction, sumOf } from "../node/run-costs.js"
 import type { Cli } from "./cli.js"
 import { withMesh } from "./connect.js"
+import { jaegerUrl } from "./jaeger.js"
 import { type Output, warn } from "./output.js"
 import { counted, duration, printable, usageText } from "./text.js"
 
@@ -82,13 +83,4 @@ function eventLine(out: Output, event: TreeEvent, asked: boolean): string {
     out.paint("dim", printable(id)),
   ]
   return `${parts.join("  ")}${asked ? out.paint("bold", "  <- this one") : ""}`
-}
-
-/** Where the trace can be looked at: `JAEGER_UI_URL`, or the usual place when traces go to this machine. */
-export function jaegerUrl(traceId: string | null, env: NodeJS.ProcessEnv = process.env): string | undefined {
-  if (traceId === null) return undefined
-  const sent = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT || ""
-  const local = /^https?:\/\/(localhost|127\.0\.0\.1):4318(\/|$)/.test(sent) ? "http://localhost:16686" : undefined
-  const base = env.JAEGER_UI_URL || local
-  return base && `${base.replace(/\/+$/, "")}/trace/${traceId}`
 }

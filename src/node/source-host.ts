@@ -91,6 +91,7 @@ export class SourceHost {
     try {
       const options = { producer: this.source.name, trust: "external" as const, trace: span.context }
       const ack = await this.bus.publish(checked, options)
+      if (tracing.enabled) span.set({ "messaging.message.id": ack.id })
       metrics.count("murmur.events.published", 1, { producer: this.source.name, type: checked.type })
       return ack
     } catch (error) {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest"
-import { buildCli, errorOf, jsonOf } from "./support/cli.js"
+import { buildCli, errorOf, jsonOf, murmur } from "./support/cli.js"
 import { handled, NoteAdded, startMesh, type TestMesh, trouble } from "./support/mesh.js"
 
 interface Letter {
@@ -62,6 +62,19 @@ test("A letter is listed with reason, attempts and error, and shown whole", asyn
   })
   const { stdout } = await mesh.murmur("dead", "show", id.slice(0, 10))
   for (const part of [id, "it went boom", "attempt 2", event]) expect(stdout).toContain(part)
+})
+
+test("The page of the letter's trace is named when it is known where", async () => {
+  const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`
+  const trace = { traceparent }
+  await mesh.bus.publish(NoteAdded({ text: "boom" }, { key: "t" }), { producer: "feed", trace })
+  const [letter] = await lettersWhen(1)
+  const args = ["dead", "show", letter?.id ?? "", "--nats", mesh.server.url]
+  const env = { JAEGER_UI_URL: "https://jaeger.example/ui/" }
+  const page = `https://jaeger.example/ui/trace/${"a".repeat(32)}`
+  expect(jsonOf(await murmur([...args, "--json"], { env }))).toMatchObject({ traceId: "a".repeat(32), jaeger: page })
+  expect((await murmur(args, { env })).stdout).toContain(page)
+  expect(jsonOf(await murmur([...args, "--json"]))).not.toHaveProperty("jaeger")
 })
 
 test("dead alone lists, and an agent or a type narrows the list", async () => {
