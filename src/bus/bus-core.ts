@@ -158,12 +158,11 @@ async function findLayout({ manager, rights }: Link, names: MeshNames): Promise<
 export async function openLink(options: BusOptions): Promise<Link> {
   namesOf(options) // before there is a connection that somebody would have to close
   const { connection, inboxPrefix } = await connectNats(options)
-  const [manager, rights] = await Promise.all([
-    jetstreamManager(connection, { checkAPI: false }),
-    Rights.of(connection),
-  ])
-  const state = new ConnectionState(connection)
-  return { connection, manager, client: jetstream(connection), state, inboxPrefix, rights }
+  const rights = await Rights.of(connection)
+  const { apiPrefix } = rights
+  const manager = await jetstreamManager(connection, { checkAPI: false, apiPrefix })
+  const client = jetstream(connection, { apiPrefix })
+  return { connection, manager, client, state: new ConnectionState(connection), inboxPrefix, rights }
 }
 
 /** Connects for a short-lived command. */

@@ -5,8 +5,22 @@ interface Permissions {
   readonly publish?: { readonly allow?: readonly string[]; readonly deny?: readonly string[] }
 }
 
-const USER_INFO = "$SYS.REQ.USER.INFO"
+/** Where a client asks what it may do. */
+export const USER_INFO = "$SYS.REQ.USER.INFO"
+/** The JetStream API, as the account that has the streams knows it. */
+export const JS_API = "$JS.API"
+/**
+ * The JetStream API as a client in an account of its own knows it. Every account has a `$JS.API` of its own, so that of the
+ * mesh's account is imported under another name.
+ */
+export const IMPORTED_API = "$MURMUR.API"
 const ANSWER_MS = 2_000
+
+/** The name by which a client in an account of its own publishes to a subject of the mesh's account. */
+export function importedName(subject: string): string {
+  if (subject.startsWith(`${JS_API}.`)) return IMPORTED_API + subject.slice(JS_API.length)
+  return subject.startsWith("$KV.") ? `${IMPORTED_API}.${subject}` : subject // as the client's buckets do
+}
 
 /**
  * What this client may do. An operator may do anything; a node whose rights were compiled from what its agents declare may
@@ -21,6 +35,12 @@ export class Rights {
 
   /** Everything is allowed. */
   static readonly all = new Rights("", {})
+
+  /** Under which name it asks the JetStream API: {@link IMPORTED_API} when it is in an account of its own. */
+  get apiPrefix(): string {
+    const allow = this.permissions.publish?.allow ?? []
+    return allow.some((subject) => subject.startsWith(`${IMPORTED_API}.`)) ? IMPORTED_API : JS_API
+  }
 
   /** Asks the server. Where it may not be asked, everything is tried. */
   static async of(connection: NatsConnection): Promise<Rights> {
@@ -43,15 +63,17 @@ export class Rights {
     return this.mayPublish(`$JS.API.STREAM.PURGE.${stream}`)
   }
 
-  /** Whether it may publish to a subject, requests to the JetStream API included. */
+  /** Whether it may publish to a subject of the mesh's account, requests to the JetStream API (`$JS.API`) included. */
   mayPublish(subject: string): boolean {
     const { allow, deny = [] } = this.permissions.publish ?? {}
-    const fits = (pattern: string): boolean => fitsPattern(pattern, subject)
+    const local = this.apiPrefix === IMPORTED_API ? importedName(subject) : subject
+    const fits = (pattern: string): boolean => fitsPattern(pattern, local)
     return (allow === undefined || allow.length === 0 || allow.some(fits)) && !deny.some(fits)
   }
 }
 
-function fitsPattern(pattern: string, subject: string): boolean {
+/** Whether a subject fits a pattern with NATS wildcards. */
+export function fitsPattern(pattern: string, subject: string): boolean {
   const wanted = pattern.split(".")
   const given = subject.split(".")
   for (const [at, token] of wanted.entries()) {
