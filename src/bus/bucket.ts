@@ -1,8 +1,11 @@
-import type { KV, KvEntry, Kvm } from "@nats-io/kv"
+import type { KV, Kvm } from "@nats-io/kv"
 import { ensureError, isMurmurError, MurmurError } from "../errors.js"
-import { watchDirect } from "./bucket-direct.js"
+import { throughElection } from "./ask.js"
+import { entriesOf, entryOf, watchBucket } from "./bucket-watch.js"
 import { notDeployed } from "./consumers.js"
 import type { Link } from "./link.js"
+import { stored } from "./read-direct.js"
+import { JS_API } from "./rights.js"
 import { apiCode, streamInfo } from "./streams.js"
 
 /** One JSON value in a bucket. */
@@ -27,6 +30,8 @@ export interface BucketOptions {
   readonly forgets?: { readonly bytesMax: number }
 }
 
+/** What NATS takes for a key. With a wildcard another key would be read. */
+const KEY = /^(?!\.)[-/=.\w]+(?<!\.)$/
 /** The server writes down that an entry has vanished, and forgets that after so long: it is the least that it takes. */
 const MARKER_MS = 1_000
 
@@ -78,14 +83,29 @@ export class Bucket {
     return new Bucket(name, await manager.open(name), link)
   }
 
+  /**
+   * What stands under a key, as the bucket's leader knows it: another server of a cluster may answer faster, and be behind.
+   *
+   * @throws MurmurError `BUCKET_KEY`
+   */
   async get(key: string): Promise<BucketEntry | undefined> {
-    const entry = await this.kv.get(key)
-    return entry === null || entry.operation !== "PUT" ? undefined : read(entry)
+    if (!KEY.test(key)) {
+      throw new MurmurError(
+        `Cannot read ${JSON.stringify(key)} in bucket "${this.name}": a key has letters, digits and -/_=., no dot at its ends`,
+        { code: "BUCKET_KEY" },
+      )
+    }
+    const { streams } = this.link.manager
+    const query = { last_by_subj: `$KV.${this.name}.${key}` }
+    const found = await throughElection(() => streams.getMessage(bucketStream(this.name), query))
+    if (found === null) return undefined
+    const entry = entryOf(stored(found), `$KV.${this.name}.`)
+    return entry.value === undefined ? undefined : entry
   }
 
   /** @returns the new revision */
   put(key: string, value: unknown): Promise<number> {
-    return this.kv.put(key, JSON.stringify(value))
+    return throughElection(() => this.kv.put(key, JSON.stringify(value)))
   }
 
   /**
@@ -95,7 +115,10 @@ export class Bucket {
    */
   async putFor(key: string, value: unknown, keepMs: number): Promise<void> {
     const ttl = `${Math.max(1, Math.ceil(keepMs / 1_000))}s`
-    await this.link.client.publish(`$KV.${this.name}.${key}`, JSON.stringify(value), { ttl })
+    const subject = `$KV.${this.name}.${key}`
+    const { apiPrefix } = this.link.rights
+    const prefix = apiPrefix === JS_API ? "" : `${apiPrefix}.` // as the client does it for `put`
+    await throughElection(() => this.link.client.publish(prefix + subject, JSON.stringify(value), { ttl }))
   }
 
   /** What time it is at the server that keeps the bucket, whose clock the entries' `at` is from. */
@@ -116,43 +139,21 @@ export class Bucket {
 
   /** Removes a key; fine when it is not there. */
   async delete(key: string): Promise<void> {
-    await this.kv.delete(key)
+    await throughElection(() => this.kv.delete(key))
   }
 
   /** What the bucket holds now: all, or the keys that fit a filter with NATS wildcards (`mine.>`). */
-  async *entries(filter?: string): AsyncGenerator<BucketEntry> {
-    const stopping = new AbortController()
-    for await (const change of this.watch({ signal: stopping.signal, filter })) {
-      if ("synced" in change) break
-      if (change.value !== undefined) yield change
+  async *entries(filter = ">"): AsyncGenerator<BucketEntry> {
+    const { signal } = new AbortController()
+    for await (const entry of entriesOf(this.link, { bucket: this.name, filter, signal })) {
+      if (entry.value !== undefined) yield entry
     }
-    stopping.abort()
   }
 
-  /** What the bucket holds, then `synced`, then every change until aborted. Resumes after a lost connection. */
-  async *watch(options: { signal: AbortSignal; filter?: string | undefined }): AsyncGenerator<BucketChange> {
-    const key = options.filter ?? ">"
-    if (this.link.rights.restricted)
-      return yield* watchDirect(this.link, { ...options, bucket: this.name, filter: key })
-    const watch = await this.kv.watch({ key })
-    const stop = (): void => watch.stop()
-    options.signal.addEventListener("abort", stop, { once: true })
-    if (options.signal.aborted) stop()
-    try {
-      let synced = await this.#holdsNothing(key)
-      if (synced) yield { synced: true }
-      for await (const entry of watch) {
-        if (options.signal.aborted) return
-        yield read(entry)
-        if (!synced && (entry.isUpdate || entry.delta === 0)) {
-          synced = true
-          yield { synced: true }
-        }
-      }
-    } finally {
-      options.signal.removeEventListener("abort", stop)
-      watch.stop()
-    }
+  /** What the bucket holds, then `synced`, then every change until aborted. Goes on after a lost connection or server. */
+  watch(options: { signal: AbortSignal; filter?: string | undefined }): AsyncGenerator<BucketChange> {
+    const { signal, filter = ">" } = options
+    return watchBucket(this.link, { bucket: this.name, filter, signal })
   }
 
   /** The client makes buckets that refuse what is new when they are full. */
@@ -161,14 +162,9 @@ export class Bucket {
     if (config.discard !== "old") await this.link.manager.streams.update(config.name, { discard: "old" })
   }
 
-  async #holdsNothing(filter: string): Promise<boolean> {
-    for await (const _key of await this.kv.keys(filter)) return false
-    return true
-  }
-
   async #fenced(key: string, write: () => Promise<number>): Promise<number> {
     try {
-      return await write()
+      return await throughElection(write)
     } catch (cause) {
       if (apiCode(cause) !== 10071 && apiCode(cause) !== 10164) throw cause
       throw new MurmurError(`Cannot write "${key}" in bucket "${this.name}": somebody else wrote it first`, {
@@ -182,18 +178,4 @@ export class Bucket {
 /** The stream that keeps a bucket. */
 export function bucketStream(name: string): string {
   return `KV_${name}`
-}
-
-function read(entry: KvEntry): BucketEntry {
-  const value = entry.operation === "PUT" ? parse(entry.string()) : undefined
-  return { key: entry.key, value, revision: entry.revision, at: entry.created }
-}
-
-/** A record that is no JSON was not written by us: `null`, for the reader to refuse. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }

@@ -50,7 +50,11 @@ export async function* readDirect(link: Link, read: DirectRead): AsyncGenerator<
 }
 
 /** Reads what a stream holds, and what comes, until aborted or until the connection is closed. */
-export async function* followDirect(link: Link, read: Omit<DirectRead, "toSeq">): AsyncGenerator<DirectMessage> {
+export async function* followDirect(
+  link: Link,
+  read: Omit<DirectRead, "toSeq">,
+  lookMs = LOOK_MS,
+): AsyncGenerator<DirectMessage> {
   const { signal } = read
   let { from } = read
   while (!isAborted(signal) && !link.connection.isClosed()) {
@@ -58,7 +62,7 @@ export async function* followDirect(link: Link, read: Omit<DirectRead, "toSeq">)
       yield message
       from = { seq: message.seq + 1 }
     }
-    await delay(LOOK_MS, undefined, { signal }).catch(() => {})
+    await delay(lookMs, undefined, { signal }).catch(() => {})
   }
 }
 

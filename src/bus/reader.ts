@@ -4,7 +4,7 @@ import { PermissionViolationError } from "@nats-io/transport-node"
 import { MurmurError } from "../errors.js"
 import type { StoredMessage } from "./decode.js"
 import type { Link } from "./link.js"
-import { followDirect, readDirect, stored } from "./read-direct.js"
+import { followDirect, nextOnLeader, readDirect, stored } from "./read-direct.js"
 import { type ReadMessage, StreamMessage } from "./stream-message.js"
 
 export type { ReadMessage } from "./stream-message.js"
@@ -31,6 +31,8 @@ const HISTORY_EXPIRES_MS = 2_000
 const RETRY_MS_MAX = 2_000
 /** A question that was asked in the moment in which the connection broke is lost: without heartbeats it is asked anew. */
 const HEARTBEAT_MS = 3_000
+/** What reads from a server that is behind looks so soon whether it has caught up. */
+const BEHIND_MS = 20
 /** A refusal may be over in a moment (a stream that is made just now); one that is not is told. About half a minute. */
 const REFUSALS_MAX = 20
 
@@ -66,8 +68,9 @@ export async function* readStream(link: Link, options: ReadOptions): AsyncGenera
 }
 
 /**
- * Reads what a stream holds now, in order, and ends. What is stored meanwhile is not read. Costs one request when
- * nothing matches. Ends early, and silently, when it is aborted.
+ * Reads what a stream holds now, in order, and ends. What is stored meanwhile is not read. Ends early, and silently, when it
+ * is aborted. What was acked is read also on a cluster, where a consumer may be kept by a server that is behind: then the
+ * stream's leader is asked whether there is more (measured: without it 736 of 3,000 events were read).
  *
  * @param toSeq the last sequence to read; default: what is there when the reading starts
  * @throws MurmurError `BUS_CLOSED` when the connection is closed before the end; else as {@link readStream}
@@ -77,31 +80,32 @@ export async function* readHistory(
   options: ReadOptions & { readonly toSeq?: number },
 ): AsyncGenerator<ReadMessage> {
   if (link.rights.restricted) return yield* readDirect(link, options)
-  const { toSeq = Number.POSITIVE_INFINITY } = options
   const faults = new Faults(link, options.signal)
+  let end: End | undefined
   let from = options.from
-  let left = Number.POSITIVE_INFINITY
   while (!faults.over) {
     try {
+      end ??= await endOf(link, options)
       const consumer = await orderedConsumer(link, { ...options, from })
       try {
-        left = Math.min(left, (await consumer.info(true)).num_pending)
+        let left = (await consumer.info(true)).num_pending
         for (let came = 1; came > 0 && left > 0 && !faults.over; ) {
           came = 0
           const count = Math.min(left, options.batchMax ?? BATCH_MAX)
           for await (const message of fetch(consumer, options, count, HISTORY_EXPIRES_MS)) {
             faults.none()
             came += 1
-            left = message.seq >= toSeq ? 0 : Math.min(left - 1, message.pending)
+            left = message.pending
             from = { seq: message.seq + 1 }
-            if (message.seq <= toSeq) yield message
-            if (left === 0) return
+            if (message.seq <= end.seq) yield message
+            if (message.seq >= end.seq) return
           }
         }
-        if (left === 0) return
+        if (left === 0 && !(await isMore(link, options, from, end))) return
       } finally {
         forget(consumer)
       }
+      await delay(BEHIND_MS)
     } catch (error) {
       await faults.wait(error)
     }
@@ -109,6 +113,25 @@ export async function* readHistory(
   if (options.signal?.aborted !== true) {
     throw new MurmurError(`Cannot read ${options.stream}: the connection to the bus is closed`, { code: "BUS_CLOSED" })
   }
+}
+
+/** How far a history is read. */
+interface End {
+  readonly seq: number
+  /** In several copies, of which one may be behind. */
+  readonly copies: boolean
+}
+
+async function endOf(link: Link, { stream, toSeq }: ReadOptions & { readonly toSeq?: number }): Promise<End> {
+  const { config, state } = await link.state.ask(() => link.manager.streams.info(stream))
+  return { seq: Math.min(toSeq ?? state.last_seq, state.last_seq), copies: config.num_replicas > 1 }
+}
+
+/** Whether the leader has something that is still to be read. A position in time without a message yet is taken as read. */
+async function isMore(link: Link, { stream, filter }: ReadOptions, from: StreamPosition, end: End): Promise<boolean> {
+  if (!end.copies || "time" in from || from.seq > end.seq) return false
+  const next = await nextOnLeader(link, { stream, filter, seq: from.seq })
+  return next !== undefined && next.seq <= end.seq
 }
 
 /** One message by its sequence; `undefined` when it is not there any more. */
@@ -168,11 +191,22 @@ async function* fetch(
   const stop = (): void => batch.stop()
   signal?.addEventListener("abort", stop, { once: true })
   if (signal?.aborted === true) stop()
+  void endWhenSilent(batch)
   try {
     for await (const message of batch) yield new StreamMessage(message)
   } finally {
     signal?.removeEventListener("abort", stop)
     stop()
+  }
+}
+
+/**
+ * On a cluster the one server that keeps the consumer may be gone. The client would wait until it is back (measured: for
+ * as long as it was away); a new consumer is kept by another server.
+ */
+async function endWhenSilent(batch: ConsumerMessages): Promise<void> {
+  for await (const { type } of batch.status()) {
+    if (type === "heartbeats_missed") batch.stop(new Error("the server that keeps the consumer is silent"))
   }
 }
 

@@ -7,6 +7,7 @@ import { type Bus, openBus } from "../../../src/bus/bus.js"
 import type { EventDraft } from "../../../src/bus/event.js"
 import { buildCli } from "../../cli/support/cli.js"
 import { type Checked, type CheckOptions, checkMesh } from "../../support/checker.js"
+import type { TestCluster } from "../../support/nats-cluster.js"
 import { startTestServer, type TestServer, type TestServerOptions } from "../../support/nats-server.js"
 import { type NodeProcess, startNodeProcess } from "../../support/node-process.js"
 import { type NatsProxy, startNatsProxy } from "./nats-proxy.js"
@@ -14,6 +15,8 @@ import { type NatsProxy, startNatsProxy } from "./nats-proxy.js"
 export interface BankOptions extends TestServerOptions {
   /** Of the environment of each node. */
   readonly env?: Readonly<Record<string, string>>
+  /** Where it is kept, in three copies, instead of on a server of its own. The bank ends it. */
+  readonly cluster?: TestCluster
 }
 
 export interface BankCheckOptions extends Omit<CheckOptions, "agent" | "on"> {
@@ -49,7 +52,7 @@ export class Bank {
   #proxy: NatsProxy | undefined
 
   private constructor(
-    readonly server: TestServer,
+    private readonly started: TestServer | TestCluster,
     readonly bus: Bus,
     private readonly folder: string,
     private readonly options: BankOptions,
@@ -59,15 +62,22 @@ export class Bank {
 
   static async open(options: BankOptions = {}): Promise<Bank> {
     await buildCli()
-    const server = await startTestServer(options)
+    const { cluster } = options
+    const server = cluster ?? (await startTestServer(options))
     try {
       const bus = await openBus({ url: server.url, name: "tester" })
-      await bus.ensureStreams()
+      await bus.ensureStreams(cluster === undefined ? {} : { replicas: 3 })
       return new Bank(server, bus, mkdtempSync(join(tmpdir(), "murmur-chaos-")), options)
     } catch (error) {
       await server.stop()
       throw error
     }
+  }
+
+  /** The one server of a bank that has one. */
+  get server(): TestServer {
+    if ("servers" in this.started) throw new Error("this bank is kept by a cluster: name one of its servers")
+    return this.started
   }
 
   get #callsFile(): string {
@@ -91,7 +101,7 @@ export class Bank {
     args = ["--no-http"],
     file = FIXTURE,
   ): Promise<NodeProcess> {
-    const url = this.#proxy?.url ?? this.server.url
+    const url = this.#proxy?.url ?? this.started.url
     const all = { CALLS_FILE: this.#callsFile, ...this.options.env, ...env }
     const node = await startNodeProcess([file, "--nats", url, ...args], { env: all })
     this.nodes.push(node)
@@ -150,7 +160,7 @@ export class Bank {
     for (const { child, kill9 } of this.nodes) if (child.exitCode === null && child.signalCode === null) await kill9()
     await this.#proxy?.close()
     await this.bus.close()
-    await this.server.stop()
+    await this.started.stop()
     rmSync(this.folder, { recursive: true, force: true })
   }
 }
