@@ -9,7 +9,7 @@ import type { HttpServer } from "../http/server.js"
 import { codeVersionOf } from "../node/code-version.js"
 import type { Hosted } from "../node/hosted.js"
 import { type Loaded, Loader } from "../node/loader.js"
-import { MurmurNode } from "../node/node.js"
+import { MurmurNode, newNodeId } from "../node/node.js"
 import { type Selected, select } from "../node/selection.js"
 import { VERSION } from "../node/version.js"
 import { watchFiles } from "../node/watch.js"
@@ -96,13 +96,13 @@ async function start(
   const { hosted, elsewhere, misfits } = await load()
   tellWhatIsNotHosted(hosted, misfits)
   const server = await findServer(options, running, stopping)
-  const nodeId = process.env.MURMUR_NODE_ID
+  const nodeId = process.env.MURMUR_NODE_ID ?? newNodeId()
   // the view says what goes on; only what it does not say needs a line of the log
   const logLevel = options.logLevel ?? (options.json || process.env.MURMUR_LOG_LEVEL ? undefined : "warn")
   const telemetry = await startTelemetry({
     serviceName: "murmur",
     mesh: options.mesh,
-    nodeId: nodeId ?? String(process.pid),
+    nodeId,
     version: VERSION,
     env: process.env,
     prometheus: options.http,
@@ -122,7 +122,7 @@ async function start(
     telemetry: telemetry.telemetry,
     observe: telemetry.observe,
     redact: (text) => telemetry.redactor.text(text),
-    ...(nodeId !== undefined && { id: nodeId }),
+    id: nodeId,
   })
   running.add("node", () => node.stop())
   const gauges = (await import("../node/gauges.js")).registerGauges(node, telemetry.observe)

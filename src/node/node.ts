@@ -62,6 +62,11 @@ export interface NodeOptions extends Hosted {
 const PRESENCE_EVERY_MS = PRESENCE_TTL_MS / 5
 const GRACE_MS = 25_000
 
+/** An id that no other node of a mesh has. */
+export function newNodeId(): string {
+  return `${hostname().toLowerCase()}-${randomBytes(3).toString("hex")}`
+}
+
 /**
  * A node: a process that hosts agents and sources of one mesh. The composition root of bus, router, agents and sources;
  * HTTP and the CLI stand on it.
@@ -100,7 +105,7 @@ export class MurmurNode {
     private readonly routes: { live: LiveRoutes },
     private readonly guards: NodeGuards,
   ) {
-    this.id = options.id ?? `${hostname().toLowerCase()}-${randomBytes(3).toString("hex")}`
+    this.id = options.id ?? newNodeId()
     this.telemetry = options.telemetry
     this.#log = options.telemetry.log
     const redact = options.redact ?? ((text: string) => text)
