@@ -9,9 +9,9 @@ const READY_MS = 30_000
 const STOP_MS = 20_000
 
 /**
- * Starts an engine with a folder of its own for sockets, images and containers. It touches neither the firewall nor the
- * bridge of another engine: containers reach one another on networks that they make, their published ports are served
- * by a proxy process, and only builds on the host's network reach the outside.
+ * Starts an engine with a folder of its own for sockets, images and containers, and with a bridge of its own. It changes
+ * no firewall rule: containers reach one another, their published ports are served by a proxy process, and only builds
+ * on the host's network reach the outside.
  *
  * @param {string} dockerd its program
  * @returns {Promise<import("./engine.mjs").Engine>}
@@ -19,14 +19,16 @@ const STOP_MS = 20_000
 export async function startPrivateEngine(dockerd) {
   const folder = mkdtempSync(join(tmpdir(), "murmur-docker-"))
   const env = environment(folder, dockerd)
-  const daemon = start(dockerd, folder, env.DOCKER_HOST)
+  const bridge = await addBridge()
+  const daemon = start(dockerd, folder, [...bridge.options, "--host", env.DOCKER_HOST])
   const gone = new Promise((resolve) => daemon.once("exit", resolve))
   daemon.once("error", () => {})
   const stop = async () => {
-    await removeContainers(env)
+    await removeAll(env)
     daemon.kill("SIGTERM")
     await within(STOP_MS, gone)
     daemon.kill("SIGKILL")
+    await bridge.remove()
     await removeFolder(folder)
   }
   try {
@@ -51,13 +53,19 @@ function environment(folder, dockerd) {
     PATH: `${existsSync(join(beside, "docker")) ? `${beside}${delimiter}` : ""}${process.env.PATH ?? ""}`,
     // the engine takes all containers along when it ends: nothing has to watch over them
     TESTCONTAINERS_RYUK_DISABLED: "true",
-    // otherwise it asks for the bridge, which is not there
-    TESTCONTAINERS_HOST_OVERRIDE: "127.0.0.1",
   }
 }
 
-function start(dockerd, folder, host) {
-  const options = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--host", host]
+/** Two engines on one bridge would give two containers the same address. Without the tool there is one bridge for all. */
+async function addBridge() {
+  const name = `murmur${process.pid}`
+  const { code } = await run("ip", ["link", "add", "name", name, "type", "bridge"])
+  if (code !== 0) return { options: [], remove: async () => {} }
+  return { options: ["--bridge", name], remove: () => run("ip", ["link", "del", name]) }
+}
+
+function start(dockerd, folder, more) {
+  const options = ["--iptables=false", "--ip6tables=false", ...more]
   for (const [option, name] of [
     ["--data-root", "data"],
     ["--exec-root", "exec"],
@@ -110,10 +118,12 @@ async function offerCompose(env) {
   }
 }
 
-async function removeContainers(env) {
+/** Containers, and the networks that are theirs: a network that is left would stay on this machine as a bridge. */
+async function removeAll(env) {
   const { stdout } = await run("docker", ["ps", "--all", "--quiet"], { env: whole(env) })
   const ids = stdout.split("\n").filter((id) => id !== "")
   if (ids.length > 0) await run("docker", ["rm", "--force", "--volumes", ...ids], { env: whole(env) })
+  await run("docker", ["network", "prune", "--force"], { env: whole(env) })
 }
 
 async function removeFolder(folder) {
