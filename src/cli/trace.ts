@@ -20,7 +20,7 @@ export async function trace(cli: Cli, [id]: [string], { since }: TraceOptions): 
     causalTree(bus, id, { since, signal })
   const tree = await withMesh(cli.options, read, { deadlineMs: DEADLINE_MS })
   for (const note of tree.notes) warn(note)
-  const url = jaegerUrl(tree.root.traceId)
+  const url = jaegerUrl(traceIdOf(tree.root))
   if (cli.options.json) {
     const { usage, costUsd } = sumOf(reactionsIn(tree.root))
     const used = { tokens: usage.inputTokens + usage.outputTokens, costUsd }
@@ -28,6 +28,16 @@ export async function trace(cli: Cli, [id]: [string], { since }: TraceOptions): 
   }
   await draw(cli.out, tree)
   if (url !== undefined) await cli.out.line(`Jaeger: ${url}`)
+}
+
+/** The trace that the root is part of; where its publisher traced nothing, the first that begins below it. */
+function traceIdOf({ traceId, effects }: TreeEvent): string | null {
+  if (traceId !== null) return traceId
+  for (const effect of effects) {
+    const below = traceIdOf(effect)
+    if (below !== null) return below
+  }
+  return null
 }
 
 function reactionsIn({ reactions, effects }: TreeEvent): Reaction[] {
@@ -64,9 +74,10 @@ async function draw(out: Output, { root, asked }: CausalTree): Promise<void> {
   const letters = totals.letters === 0 ? "" : `, ${counted(totals.letters, "dead letter")}`
   const reactions = reactionsIn(root)
   const used = reactions.length === 0 ? "" : `, ${reactionText(sumOf(reactions))}`
-  const traceId = root.traceId === null ? "" : `, trace ${root.traceId}`
+  const traceId = traceIdOf(root)
+  const traced = traceId === null ? "" : `, trace ${traceId}`
   await out.line(
-    out.paint("dim", `${counted(totals.events, "event")}${letters}, ${duration(totals.lastMs)}${used}${traceId}`),
+    out.paint("dim", `${counted(totals.events, "event")}${letters}, ${duration(totals.lastMs)}${used}${traced}`),
   )
 }
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import type { MurmurEvent } from "../../src/bus/event.js"
 import { buildCli, errorOf, jsonOf, murmur } from "./support/cli.js"
 import { NoteAdded, startMesh, type TestMesh, trouble } from "./support/mesh.js"
 
@@ -139,3 +140,21 @@ test("The trace's page is named when it is known where", async () => {
   expect(await at({ JAEGER_UI_URL: "https://jaeger.example/ui/" })).toBe(`https://jaeger.example/ui${path}`)
   expect(await at({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:4318" })).toBe(`http://localhost:16686${path}`)
 })
+
+test("Where nobody traced what was published, the page of the trace that begins below it is named", async () => {
+  const { id, seq } = await publish("x")
+  await treeOfDepth(id, 1)
+  const cause = await take(mesh.bus, seq)
+  const below = { producer: "feed", cause, trace: { traceparent: TRACEPARENT } }
+  await mesh.bus.publish({ type: "note.traced", data: {}, key: "k" }, below)
+  const { stdout } = await murmur(["trace", id, "--nats", mesh.server.url], {
+    env: { JAEGER_UI_URL: "https://jaeger.example" },
+  })
+  expect(stdout).toContain("Jaeger: https://jaeger.example/trace/0af7651916cd43dd8448eb211c80319c")
+})
+
+/** The event at a sequence. */
+async function take(bus: TestMesh["bus"], seq: number): Promise<MurmurEvent> {
+  for await (const event of bus.observe(">", { from: seq })) return event
+  throw new Error(`there is no event ${seq}`)
+}
