@@ -277,7 +277,7 @@ describe("what would hold an agent up for ever", () => {
   test("something sent to the agent alone that is no event", async () => {
     mesh = await startMesh({ agents: [worker()] })
     const { settings } = await (await import("../src/node/buckets.js")).openBuckets(mesh.bus)
-    const { deployInbox } = await import("../src/node/deploy.js")
+    const { deployInbox } = await import("../src/node/deployment/consumers.js")
     await deployInbox(mesh.bus, { name: "worker", partitions: 1 })
     await settings.put("inbox.worker", { at: new Date().toISOString() })
     const event = { id: "e", source: "/s", type: "work.given", time: new Date().toISOString(), key: "k" }

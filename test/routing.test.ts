@@ -7,7 +7,7 @@ import { type AgentDefinition, defineAgent, route } from "../src/agents/define-a
 import { defineEvent } from "../src/bus/define-event.js"
 import type { MurmurEvent } from "../src/bus/event.js"
 import { agentRecord } from "../src/node/catalogue.js"
-import { deployConsumers } from "../src/node/deploy.js"
+import { deployConsumers } from "../src/node/deployment/consumers.js"
 import { Loader } from "../src/node/loader.js"
 import { watchFiles } from "../src/node/watch.js"
 import { LiveRoutes } from "../src/router/live.js"

@@ -1,7 +1,7 @@
 import type { ConsumerConfig, ConsumerInfo } from "@nats-io/jetstream"
 import { ensureError, MurmurError } from "../errors.js"
 import type { Link } from "./link.js"
-import { apiCode, type Difference } from "./streams.js"
+import { apiCode, type Difference, STREAM_NOT_FOUND } from "./streams.js"
 
 /** One priority group a consumer: the server pins it to one node at a time. */
 export const GROUP = "node"
@@ -90,8 +90,24 @@ async function createOrUpdate(link: Link, options: DurableOptions): Promise<"cre
   return "updated"
 }
 
+/** The state of a consumer. */
+export type DurableInfo = ConsumerInfo
+
+/** The durable consumers of a stream, by name; none where there is no such stream. */
+export async function listDurables(link: Link, stream: string): Promise<Map<string, DurableInfo>> {
+  const durables = new Map<string, DurableInfo>()
+  try {
+    for await (const info of link.manager.consumers.list(stream)) {
+      if (info.config.durable_name !== undefined) durables.set(info.name, info)
+    }
+  } catch (error) {
+    if (apiCode(error) !== STREAM_NOT_FOUND) throw error
+  }
+  return durables
+}
+
 /** The consumer's state, or `undefined` when there is none. */
-export async function durableInfo(link: Link, stream: string, name: string): Promise<ConsumerInfo | undefined> {
+export async function durableInfo(link: Link, stream: string, name: string): Promise<DurableInfo | undefined> {
   try {
     return await link.manager.consumers.info(stream, name)
   } catch (error) {
@@ -196,7 +212,7 @@ export function durableDifferences(found: ConsumerConfig, options: DurableOption
  *
  * @param last of the stream, read before the durable's state was
  */
-export async function positionOf(link: Link, info: ConsumerInfo, last: number): Promise<number> {
+export async function positionOf(link: Link, info: DurableInfo, last: number): Promise<number> {
   if (info.num_pending === 0 && info.num_ack_pending === 0) return last + 1
   const seq = info.ack_floor.stream_seq + 1
   // the floor of one that was idle for long is old: what matters is the next message that it wants

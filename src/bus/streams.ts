@@ -21,7 +21,8 @@ export interface StreamChange {
   readonly differences: readonly Difference[]
 }
 
-const STREAM_NOT_FOUND = 10059
+/** What the server says of a stream that is not there. */
+export const STREAM_NOT_FOUND = 10059
 const STREAM_EXISTS = 10058
 /** `no suitable peers for placement`, `replicas > 1 not supported in non-clustered mode`. */
 const TOO_FEW_SERVERS = new Set([10005, 10074])

@@ -145,7 +145,7 @@ export async function openBuckets(bus: BusCore): Promise<MeshBuckets> {
 }
 
 /** All readable records of a bucket. What cannot be read is left out: it is another version's. */
-export async function readAll<T>(bucket: Bucket, schema: z.ZodType<T>): Promise<T[]> {
+export async function readAll<T>(bucket: Pick<Bucket, "entries">, schema: z.ZodType<T>): Promise<T[]> {
   const records: T[] = []
   for await (const entry of bucket.entries()) {
     const checked = schema.safeParse(entry.value)

@@ -46,21 +46,15 @@ export function sourceRecord(source: SourceDefinition): CatalogueRecord {
 }
 
 /**
- * Writes a record down, if it says anything new. A node that may not do so finds what was deployed; where its own code says
- * otherwise, as for a while in a rolling update, the log says so.
+ * Looks whether a record was deployed. Where the code says otherwise, as for a while in a rolling update, the log says so.
  *
  * @throws MurmurError `NOT_DEPLOYED`
  */
-export async function recordInCatalogue(
-  bucket: Bucket,
-  record: CatalogueRecord,
-  { restricted, log }: { readonly restricted: boolean; readonly log: Log },
-): Promise<void> {
+export async function requireInCatalogue(bucket: Bucket, record: CatalogueRecord, log: Log): Promise<void> {
   const { kind, name } = record
   const known = await bucket.get(`${kind}.${name}`)
-  if (JSON.stringify(known?.value) === JSON.stringify(record)) return
-  if (!restricted) return void (await bucket.put(`${kind}.${name}`, record))
   if (known === undefined) throw notDeployed(`record of ${kind} "${name}"`)
+  if (JSON.stringify(known.value) === JSON.stringify(record)) return
   log.warn({ [kind]: name }, 'the code declares something else than what was deployed; see "murmur deploy"')
 }
 

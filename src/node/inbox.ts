@@ -1,11 +1,8 @@
 import type { Bucket } from "../bus/bucket.js"
 import type { Bus } from "../bus/bus.js"
-import { type Deployable, deployInbox } from "./deploy.js"
-
-/** The settings' key under which it stands that an agent has an inbox. */
-export function inboxKey(agent: string): string {
-  return `inbox.${agent}`
-}
+import { deployInbox } from "./deployment/consumers.js"
+import type { Deployable } from "./deployment/durables.js"
+import { inboxKey } from "./deployment/inboxes.js"
 
 /**
  * Sees to it that what is sent to an agent alone reaches it. The consumers first: a node that hears of the inbox begins

@@ -19,17 +19,16 @@ import { ensureError } from "../errors.js"
 import type { ProviderStatus } from "../gateways/broker/broker.js"
 import type { Labels } from "../labels.js"
 import { LiveRoutes } from "../router/live.js"
-import type { LocalRoute } from "../router/route.js"
-import { declareRoutes } from "../router/route-bucket.js"
 import { RouteTable } from "../router/table.js"
 import type { SourceContext, SourceDefinition, WebhookEndpoint } from "../sources/source.js"
 import type { Log, Observe, Telemetry } from "../telemetry/ports.js"
 import { Balance } from "./balance/balance.js"
 import { Members } from "./balance/members.js"
 import { type Change, followBucket } from "./bucket-follow.js"
-import { type CatalogueRecord, type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
-import { agentRecord, noteInCatalogue, recordInCatalogue, sourceRecord } from "./catalogue.js"
-import { deployConsumers } from "./deploy.js"
+import { type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
+import { agentRecord, noteInCatalogue } from "./catalogue.js"
+import { deployForNode } from "./deployment/node.js"
+import { checkStamp, STAMP_KEY } from "./deployment/stamp.js"
 import { drainKey, drainMeaning } from "./drain-wish.js"
 import { amountOf, type NodeGuards, openGuards } from "./guards.js"
 import { agentCheck, checkNames, type Hosted, presentAgent, type ReadinessCheck } from "./hosted.js"
@@ -127,24 +126,19 @@ export class MurmurNode {
   static async start(options: NodeOptions): Promise<MurmurNode> {
     checkNames(options)
     const { bus } = options
-    const agents = options.agents.map(({ name }) => name)
-    if (!bus.link.rights.restricted) await bus.ensureStreams({ ...options.retention, agents })
+    const { log } = options.telemetry
+    await deployForNode(bus, options, { log, signal: new AbortController().signal })
     const buckets = await openBuckets(bus)
     const routes = {} as { live: LiveRoutes }
     const node = new MurmurNode(options, buckets, routes, await openGuards(bus, options.telemetry))
-    const code = codeRoutes(options.agents)
-    await node.#declareRoutes(agents, code)
-    routes.live = await LiveRoutes.open(buckets.routes, code, {
-      signal: node.#stopping.signal,
-      onChange: () => node.#onRoutes(),
-      log: options.telemetry.log,
-    })
+    const following = { signal: node.#stopping.signal, log }
+    const onChange = (): void => node.#onRoutes()
+    routes.live = await LiveRoutes.open(buckets.routes, codeRoutes(options.agents), { ...following, onChange })
     node.#plainTable = withoutPredicates(routes.live.table)
-    const following = { signal: node.#stopping.signal, log: options.telemetry.log }
     await followBucket(buckets.settings, (change) => node.#applySetting(change), following)
     await node.#members.follow(buckets.presence, following)
-    for (const agent of options.agents) await node.#addAgent(agent)
-    for (const source of options.sources) await node.#addSource(source)
+    for (const agent of options.agents) node.#addAgent(agent)
+    for (const source of options.sources) node.#addSource(source)
     await node.#noteElsewhere()
     await node.#announce()
     node.#presenceTimer = setInterval(() => void node.#announce(), PRESENCE_EVERY_MS)
@@ -212,17 +206,17 @@ export class MurmurNode {
   async replace(hosted: Hosted): Promise<void> {
     checkNames(hosted)
     this.#minds.replace(hosted.models)
-    const code = codeRoutes(hosted.agents)
-    const names = new Set([...hosted.agents.map(({ name }) => name), ...this.#hosts.keys()])
+    const gone: string[] = []
     for (const [name, host] of this.#hosts) {
       const next = hosted.agents.find((agent) => agent.name === name)
       if (next === host.agent) continue
       await host.stop(this.#graceMs)
       this.#hosts.delete(name)
+      if (next === undefined) gone.push(name)
     }
-    await this.#declareRoutes([...names], code)
-    this.routes.live.replaceCode(code)
-    for (const agent of hosted.agents) if (!this.#hosts.has(agent.name)) await this.#addAgent(agent)
+    await deployForNode(this.bus, { ...hosted, gone }, { log: this.#log, signal: this.#stopping.signal })
+    this.routes.live.replaceCode(codeRoutes(hosted.agents))
+    for (const agent of hosted.agents) if (!this.#hosts.has(agent.name)) this.#addAgent(agent)
     await this.#replaceSources(hosted.sources)
     await this.#announce()
   }
@@ -260,13 +254,10 @@ export class MurmurNode {
       await host.stop(this.#graceMs)
       this.#sources.delete(name)
     }
-    for (const source of sources) if (!this.#sources.has(source.name)) await this.#addSource(source)
+    for (const source of sources) if (!this.#sources.has(source.name)) this.#addSource(source)
   }
 
-  async #addAgent(agent: AgentDefinition): Promise<void> {
-    const record = agentRecord(agent)
-    await this.#record(record)
-    await deployConsumers(this.options.bus, this.routes.live.table, record)
+  #addAgent(agent: AgentDefinition): void {
     const { bus } = this.options
     const ports = {
       names: bus.names,
@@ -296,26 +287,15 @@ export class MurmurNode {
     if (this.#runs(agent.name)) host.start()
   }
 
-  async #addSource(source: SourceDefinition): Promise<void> {
-    await this.#record(sourceRecord(source))
+  #addSource(source: SourceDefinition): void {
     const host = new SourceHost(source, this.options.bus, this.telemetry, this.buckets.sources)
     this.#sources.set(source.name, host)
     host.start()
   }
 
-  #record(record: CatalogueRecord): Promise<void> {
-    const { restricted } = this.bus.link.rights
-    return recordInCatalogue(this.buckets.catalogue, record, { restricted, log: this.#log })
-  }
-
   async #noteElsewhere(): Promise<void> {
     if (this.bus.link.rights.restricted) return
     for (const agent of this.options.elsewhere ?? []) await noteInCatalogue(this.buckets.catalogue, agentRecord(agent))
-  }
-
-  /** A node without the right to do so finds them deployed. */
-  async #declareRoutes(agents: readonly string[], code: readonly LocalRoute[]): Promise<void> {
-    if (!this.bus.link.rights.restricted) await declareRoutes(this.buckets.routes, agents, code)
   }
 
   /** A node that may not write settings leaves it: the wish is older than any node that is started later. */
@@ -355,6 +335,7 @@ export class MurmurNode {
       const host = this.#hosts.get(agent)
       if (host !== undefined) this.#openInbox(host)
     } else if (kind === "wake" && value !== undefined) this.#onWake(agent, JSON.stringify(value))
+    else if (key === STAMP_KEY) this.#onStamp(value)
     else if (kind === "budget") this.guards.limits.set(agent, amountOf(value))
     else if (kind === "drain") {
       this.#onDrain(drainMeaning(change, { id: this.id, since: this.#since })).catch((error) =>
@@ -380,6 +361,15 @@ export class MurmurNode {
     if (!(host instanceof HandlerHost)) return
     host.openInbox()
     this.#suspensions.follow(host.agent.name)
+  }
+
+  /** A newer murmur may deploy beside nodes that run: those that cannot follow are to be replaced. */
+  #onStamp(stamp: unknown): void {
+    try {
+      checkStamp(this.bus.names.mesh, stamp)
+    } catch (error) {
+      this.#log.error({ error: ensureError(error) }, "the mesh was deployed anew: replace this node")
+    }
   }
 
   /** An operator has resumed an agent. What was said before is seen again when the settings are. */

@@ -8,7 +8,7 @@ import { liveRoute, type Route, type RouteInput } from "../router/route.js"
 import { addRoute, removeRoute } from "../router/route-bucket.js"
 import type { RouteTable } from "../router/table.js"
 import { CatalogueRecord, type MeshBuckets, openBuckets, readAll } from "./buckets.js"
-import { deployConsumers } from "./deploy.js"
+import { deployConsumers } from "./deployment/consumers.js"
 import { awaitNodes } from "./mesh-follow.js"
 
 /** How long nodes may take to follow a change, in milliseconds. A node follows in a few; more means it is in trouble. */

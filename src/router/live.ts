@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises"
 import { ensureError, MurmurError } from "../errors.js"
 import { type Log, silentLog } from "../telemetry/ports.js"
+import { combineRoutes } from "./combine.js"
 import { type LocalRoute, mergeRoutes } from "./route.js"
-import { parseRecord, type RouteBucket, type RouteRecord, recordId } from "./route-bucket.js"
+import { parseRecord, type RouteBucket, type RouteRecord } from "./route-bucket.js"
 import { RouteTable } from "./table.js"
 
 /** Options of {@link LiveRoutes.open}. */
@@ -145,7 +146,7 @@ export class LiveRoutes {
   }
 
   #rebuild(): void {
-    this.#table = this.#table.replace(combine(this.#code, this.#records))
+    this.#table = this.#table.replace(combineRoutes(this.#code, this.#records.values()))
   }
 
   #announce(): void {
@@ -155,19 +156,6 @@ export class LiveRoutes {
       this.#log.error({ reason: ensureError(error).message }, "Following a change of the routes failed")
     }
   }
-}
-
-function combine(code: readonly LocalRoute[], records: Records): Iterable<LocalRoute> {
-  const hosted = new Set(code.map(({ agent }) => agent))
-  const routes = new Map<string, LocalRoute>()
-  for (const record of records.values()) {
-    if (record.kind === "disabled") continue
-    const { route } = record
-    if (route.origin === "live" || !hosted.has(route.agent)) routes.set(route.id, route)
-  }
-  for (const route of code) routes.set(route.id, route)
-  for (const record of records.values()) if (record.kind === "disabled") routes.delete(recordId(record))
-  return routes.values()
 }
 
 function watchError(cause: Error): MurmurError {

@@ -94,6 +94,47 @@ export async function removeRoute(bucket: RouteBucket, id: string): Promise<void
   await bucket.delete(key)
 }
 
+/** A record that is not as the code of some agents declares it. */
+export interface RouteDifference {
+  readonly key: string
+  readonly id: string
+  /** What is there, unless it is a route that somebody switched off. */
+  readonly found: Route | undefined
+  /** What is declared; `undefined` for what is not any more. */
+  readonly wanted: Route | undefined
+  /** Of what is there; 0 for nothing. */
+  readonly revision: number
+}
+
+/**
+ * What {@link declareRoutes} would change.
+ *
+ * @param agents whose code this is; named because an agent may have lost all its routes
+ */
+export async function compareRoutes(
+  bucket: Pick<RouteBucket, "entries">,
+  agents: readonly string[],
+  routes: readonly LocalRoute[],
+): Promise<RouteDifference[]> {
+  const declared = new Map(routes.map((route) => [routeKey(route.id), travelling(route)]))
+  const missing = new Map(declared)
+  const differences: RouteDifference[] = []
+  for await (const { key, value, revision } of bucket.entries()) {
+    missing.delete(key)
+    const wanted = declared.get(key)
+    const record = tryParse(key, value)
+    const gone = wanted === undefined && record !== undefined && isOf(record, agents)
+    if (!gone && (wanted === undefined || !isOutdated(record, wanted))) continue
+    const found = record?.kind === "route" ? record.route : undefined
+    const id = wanted?.id ?? (record === undefined ? key : recordId(record))
+    differences.push({ key, id, found, wanted, revision })
+  }
+  for (const [key, wanted] of missing) {
+    differences.push({ key, id: wanted.id, found: undefined, wanted, revision: 0 })
+  }
+  return differences
+}
+
 /**
  * Writes down the routes that the code of these agents declares, so that nodes which do not host them know them too:
  * exclusive routes are decided everywhere, and the CLI lists them. Records of these agents that the code no longer
@@ -106,19 +147,21 @@ export async function declareRoutes(
   agents: readonly string[],
   routes: readonly LocalRoute[],
 ): Promise<void> {
-  const declared = new Map(routes.map((route) => [routeKey(route.id), travelling(route)]))
-  const missing = new Map(declared)
-  for await (const { key, value, revision } of bucket.entries()) {
-    missing.delete(key)
-    const route = declared.get(key)
-    const record = tryParse(key, value)
-    if (route === undefined) {
-      if (record !== undefined && isOf(record, agents)) await bucket.delete(key)
-    } else if (isOutdated(record, route)) {
-      await unlessRaced(bucket.update(key, { kind: "route", route }, revision))
-    }
+  for (const { key, wanted: route, revision } of await compareRoutes(bucket, agents, routes)) {
+    if (route === undefined) await bucket.delete(key)
+    else if (revision > 0) await unlessRaced(bucket.update(key, { kind: "route", route }, revision))
+    else await unlessRaced(bucket.create(key, { kind: "route", route }))
   }
-  for (const [key, route] of missing) await unlessRaced(bucket.create(key, { kind: "route", route }))
+}
+
+/** Everything that a bucket says of routes. What cannot be read is left out. */
+export async function readRecords(bucket: Pick<RouteBucket, "entries">): Promise<RouteRecord[]> {
+  const records: RouteRecord[] = []
+  for await (const { key, value } of bucket.entries()) {
+    const record = tryParse(key, value)
+    if (record !== undefined) records.push(record)
+  }
+  return records
 }
 
 function isOutdated(record: RouteRecord | undefined, route: Route): boolean {
