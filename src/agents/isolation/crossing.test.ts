@@ -76,7 +76,8 @@ async function begin(what: string, n = 0, answers: Answers = {}): Promise<Scene>
       return call.method === "run" ? work() : new Promise(() => {})
     },
   }
-  const event = { ...seal(Task({ do: what, n }), { mesh: "test", producer: "cli" }, "e1"), seq: 1 }
+  const draft = { ...Task({ do: what, n }), extensions: { baggage: "tenant=acme" } }
+  const event = { ...seal(draft, { mesh: "test", producer: "cli" }, "e1"), seq: 1 }
   let tell: (after: WorkerAfter) => void = () => {}
   const after = new Promise<WorkerAfter>((resolve) => {
     tell = resolve
@@ -117,6 +118,7 @@ describe("a step in a worker", () => {
       key: "everything 0",
       attempt: 2,
       state: { seen: 5 },
+      baggage: { tenant: "acme" },
       now: new Date(5).toISOString(),
       random: [expect.any(Number), expect.any(Number)],
       first: { pid: process.pid },
