@@ -24,7 +24,7 @@ function environment({ env }: Container): Record<string, string> {
 }
 
 // One pod, as the chart describes it, without Kubernetes: its command, its environment, its probes, its end.
-describe.skipIf(noHelm !== undefined)("a pod of the chart", () => {
+describe.skipIf(noHelm !== undefined || process.platform === "win32")("a pod of the chart", () => {
   let server: TestServer
   let chart: Chart
   let rendered: Rendered
