@@ -2,6 +2,11 @@
 import { createServer } from "node:http"
 import { gunzipSync } from "node:zlib"
 
+if (process.argv.includes("--check")) {
+  const { ok } = await fetch("http://127.0.0.1:16686").catch(() => ({ ok: false }))
+  process.exit(ok ? 0 : 1)
+}
+
 const spans = []
 
 const plain = (attributes) =>
@@ -11,7 +16,8 @@ function take(body) {
   for (const { resource, scopeSpans } of body.resourceSpans ?? []) {
     const node = plain(resource.attributes)["service.instance.id"]
     for (const { spans: some } of scopeSpans) {
-      for (const { traceId, spanId, parentSpanId, name } of some) spans.push({ node, traceId, spanId, parentSpanId, name })
+      for (const { traceId, spanId, parentSpanId, name } of some)
+        spans.push({ node, traceId, spanId, parentSpanId, name })
     }
   }
 }
