@@ -1,7 +1,7 @@
 import type { Cli } from "./cli.js"
 import { graceSeconds, label, nameList } from "./hosting.js"
 import { point, pointRange } from "./session-point.js"
-import { jsonValue, limit, money, pastTime, wholeNumber } from "./usage.js"
+import { byteCount, jsonValue, limit, money, oneOf, pastTime, timeSpan, wholeNumber } from "./usage.js"
 
 /** One option of a command. */
 export interface OptionSpec {
@@ -330,6 +330,57 @@ export const COMMANDS: readonly CommandSpec[] = [
     args: "<agent>",
     summary: "let a paused or quarantined agent go on where it stopped",
     load: async () => (await import("./pause.js")).resume,
+  },
+  {
+    name: "deploy",
+    args: "[paths...]",
+    summary: "make all that these agents and sources need of a mesh; shows a plan first, and asks",
+    options: [
+      { flags: "--plan", description: "show what would be done, and do nothing" },
+      { flags: "--yes", description: "do not ask" },
+      {
+        flags: "--agents <names>",
+        description: "only these agents and sources: names or patterns with *, with commas (default: all)",
+        parse: nameList("--agents"),
+      },
+      {
+        flags: "--replicas <n>",
+        description: "keep everything in 1, 3 or 5 copies (default: as it is; for a new mesh 3 on a cluster, else 1)",
+        parse: oneOf("--replicas", [1, 3, 5]),
+      },
+      {
+        flags: "--events-age <time>",
+        description: "how long events are kept: 12h, 30d",
+        parse: timeSpan("--events-age"),
+      },
+      {
+        flags: "--events-size <bytes>",
+        description: "how many bytes of events are kept: 500MiB, 20GiB",
+        parse: byteCount("--events-size"),
+      },
+      {
+        flags: "--dedup-window <time>",
+        description: "for how long an event's id is stored once only",
+        parse: timeSpan("--dedup-window"),
+      },
+      {
+        flags: "--layout <layout>",
+        description: "agent: session logs in streams by agent, for rights (default when new); mesh: in common ones",
+        parse: oneOf("--layout", ["agent", "mesh"]),
+      },
+      {
+        flags: "--prune",
+        description: "remove what agents and sources have that are not in these files; not sessions",
+      },
+      { flags: "--prune-sessions", description: "with --prune: remove their sessions and journals, too" },
+    ],
+    examples: [
+      "murmur deploy --plan",
+      "murmur deploy agents --yes --replicas 3 --nkey deployer.nk",
+      "",
+      "Exit codes: 0 done, or planned; 1 refused or failed; 2 wrong usage. Programs read the plan with --json.",
+    ],
+    load: async () => (await import("./deploy.js")).deploy,
   },
   {
     name: "drain",

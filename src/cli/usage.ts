@@ -97,3 +97,52 @@ export function money(option: string, { least = 0, none = false } = {}): (text: 
     throw usageError(`${option} must be ${wanted}, is ${JSON.stringify(text)}`)
   }
 }
+
+/**
+ * Reads how long: `90s`, `10m`, `2h`, `30d`. In milliseconds.
+ *
+ * @throws MurmurError `USAGE`
+ */
+export function timeSpan(option: string): (text: string) => number {
+  return (text) => {
+    const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim()) ?? []
+    const ms = Number(amount) * (UNITS_MS[unit] ?? 0)
+    if (ms >= 1) return Math.round(ms)
+    throw usageError(`${option} must be how long (90s, 10m, 2h, 30d), is ${JSON.stringify(text)}`)
+  }
+}
+
+const UNITS_BYTES: Readonly<Record<string, number>> = {
+  "": 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  TiB: 1024 ** 4,
+}
+
+/**
+ * Reads how much: `500MiB`, `20GiB`, or bytes.
+ *
+ * @throws MurmurError `USAGE`
+ */
+export function byteCount(option: string): (text: string) => number {
+  return (text) => {
+    const [, amount = "", unit = "-"] = /^(\d+(?:\.\d+)?) ?(KiB|MiB|GiB|TiB|)$/.exec(text.trim()) ?? []
+    const bytes = Math.round(Number(amount) * (UNITS_BYTES[unit] ?? 0))
+    if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes
+    throw usageError(`${option} must be how many bytes (500MiB, 20GiB), is ${JSON.stringify(text)}`)
+  }
+}
+
+/**
+ * Reads one of some words.
+ *
+ * @throws MurmurError `USAGE`
+ */
+export function oneOf<T>(option: string, values: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = values.find((value) => String(value) === text.trim())
+    if (found !== undefined) return found
+    throw usageError(`${option} must be one of ${values.join(", ")}, is ${JSON.stringify(text)}`)
+  }
+}

@@ -50,6 +50,20 @@ export function select<T extends Hosted>(loaded: T, { names, labels }: Selection
   }
 }
 
+/**
+ * Chooses by name alone, whatever the labels of a node are.
+ *
+ * @param names names, or patterns with `*`; default: all
+ * @throws MurmurError `AGENT_UNKNOWN`
+ */
+export function selectNamed<T extends Hosted>(loaded: T, names: readonly string[] | undefined): T {
+  if (names === undefined) return loaded
+  const all = [...loaded.agents, ...loaded.sources].map(({ name }) => name)
+  const named = patterns(names, all)
+  const isNamed = ({ name }: { name: string }): boolean => named.some((pattern) => pattern.test(name))
+  return { ...loaded, agents: loaded.agents.filter(isNamed), sources: loaded.sources.filter(isNamed) }
+}
+
 function patterns(names: readonly string[], defined: readonly string[]): RegExp[] {
   return names.map((name) => {
     const pattern = new RegExp(`^${name.split("*").map(escapeRegExp).join(".*")}$`)
