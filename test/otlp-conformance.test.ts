@@ -28,7 +28,10 @@ const look = defineTool({
 })
 const thinker = asker(
   async (n, ctx) => {
-    ctx.log.info({ n, nested: { list: [1, "two", { three: true }] }, none: undefined }, "asks its model")
+    ctx.log.info(
+      { n, nested: { list: [1, "two", { three: true }] }, none: undefined, nothing: null, at: new Date() },
+      "asks its model",
+    )
     if (n === 3) ctx.log.error({ error: new RangeError("too much") }, "does not like it")
     return (await ctx.llm.text(`question ${n}`, { tools: [look] })).text
   },

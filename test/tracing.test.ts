@@ -7,6 +7,7 @@ import { type AgentDefinition, defineAgent } from "../src/agents/define-agent.js
 import { tumbling } from "../src/agents/windows/operators.js"
 import { defineEvent } from "../src/bus/define-event.js"
 import { type HttpServer, startHttp } from "../src/http/server.js"
+import { DeadLetterRetry, DeadLetters, type StoredLetter } from "../src/node/dead-letter-store.js"
 import type { MurmurNode } from "../src/node/node.js"
 import { CiRunCompleted } from "../src/sources/index.js"
 import { github } from "../src/sources/webhooks/github.js"
@@ -262,6 +263,38 @@ test("a step that waited for several agents is linked to all of their results", 
   const replies = receiver.spans.filter(({ spanId }) => resumed?.links.some((link) => link.spanId === spanId))
   const senders = replies.map(({ parentSpanId }) => receiver.spans.find(({ spanId }) => spanId === parentSpanId)?.name)
   expect(senders.toSorted()).toEqual(["process one", "process three", "process two"])
+})
+
+test("a dead letter that is tried again keeps its trace, and what was said along", async () => {
+  const trouble = { on: true }
+  const moody = defineAgent("moody", {
+    on: [Asked],
+    emits: [Answered],
+    retry: { attempts: 1 },
+    handle(event, ctx) {
+      if (trouble.on) throw new Error("not now")
+      ctx.emit(Answered({ q: ctx.baggage.tenant ?? "none" }, { key: event.data.q }))
+    },
+  })
+  const mesh = await meshOf([moody])
+  const trace = { traceparent: context("a", "b") }
+  const draft = { ...Asked({ q: "k" }, { id: "moody-1" }), extensions: { baggage: "tenant=acme" } }
+  await mesh.bus.publish(draft, { producer: "cli", trace })
+  const letters = new DeadLetters(mesh.bus)
+  const found: StoredLetter[] = []
+  await until("it is laid aside", async () => {
+    for await (const stored of letters.list()) found.push(stored)
+    return found.length > 0
+  })
+  trouble.on = false
+  await new DeadLetterRetry(mesh.bus).retry(found[0] as StoredLetter, 5_000)
+  const [answered] = await take(mesh.bus, "q.answered", 1)
+  expect(answered).toMatchObject({ data: { q: "acme" }, extensions: { baggage: "tenant=acme" } })
+  expect(answered?.trace?.traceparent.slice(3, 35)).toBe("a".repeat(32))
+  await until("both attempts are there", () => named("process moody").length === 2)
+  const [failed, again] = named("process moody")
+  expect([failed?.status.code, failed?.attributes["error.type"]]).toEqual([2, "Error"])
+  expect(again).toMatchObject({ status: {}, traceId: "a".repeat(32) })
 })
 
 test("what a caller says along reaches no provider of models", async () => {
