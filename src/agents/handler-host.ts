@@ -254,9 +254,10 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   /** @param clean whether nothing runs any more: then whoever takes over is told, and need not wait for the pin to run out */
   async #letGo(feeds: readonly Feed<Task>[], clean: boolean): Promise<void> {
     const owned = feeds.filter(({ kind, port }) => kind === "ordered" && port.owned)
+    const marks = owned.map((feed) => ({ mark: this.#marks[feed.partition], through: unfinishedThrough(feed) }))
     await Promise.all(feeds.map(({ port }) => port.stop()))
     if (!clean) return
-    await Promise.all(owned.map((feed) => this.#marks[feed.partition]?.end(unfinishedThrough(feed)).catch(() => {})))
+    await Promise.all(marks.map(({ mark, through }) => mark?.end(through).catch(() => {})))
     await Promise.all(feeds.map(({ port }) => port.release()))
   }
 

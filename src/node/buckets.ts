@@ -146,10 +146,10 @@ export async function openBuckets(bus: BusCore): Promise<MeshBuckets> {
 
 /** All readable records of a bucket. What cannot be read is left out: it is another version's. */
 export async function readAll<T>(bucket: Pick<Bucket, "entries">, schema: z.ZodType<T>): Promise<T[]> {
-  const records: T[] = []
-  for await (const entry of bucket.entries()) {
-    const checked = schema.safeParse(entry.value)
-    if (checked.success) records.push(checked.data)
+  const records = new Map<string, T>()
+  for await (const { key, value } of bucket.entries()) {
+    const checked = schema.safeParse(value)
+    if (checked.success) records.set(key, checked.data) // one that is written meanwhile comes twice
   }
-  return records
+  return [...records.values()]
 }
