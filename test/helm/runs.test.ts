@@ -4,10 +4,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { loose, narrow, wide } from "../fixtures/scaled.js"
 import { startTestServer, type TestServer } from "../support/nats-server.js"
 import { type NodeProcess, startNodeProcess } from "../support/node-process.js"
-import { run } from "../support/run.js"
+import { type RunResult, run } from "../support/run.js"
 import { type Chart, noHelm, openChart, type Rendered } from "./support/chart.js"
 import { type Container, find, type Probe, workloads } from "./support/manifests.js"
 
+const MAIN = resolve(import.meta.dirname, "../../dist/cli/main.js")
 const TOKEN = "of-a-secret"
 const POD = "mesh-murmur-agents-6d5f8c9b7-x2x4q"
 const AGENTS = resolve(import.meta.dirname, "../fixtures/scaled.ts")
@@ -42,16 +43,29 @@ describe.skipIf(noHelm !== undefined || process.platform === "win32")("a pod of 
         agents: { paths: [AGENTS], preStopSeconds: 1, autoscaling: { enabled: true, agents, maxReplicas: 8 } },
       },
       keda: { natsServerMonitoringEndpoint: new URL(server.monitorUrl).host },
+      deploy: { enabled: true },
     })
-    const [workload] = workloads(rendered.manifests)
-    if (workload === undefined) throw new Error("nothing was rendered")
-    container = workload.container
+    container = containerOf("Deployment")
     const [command, ...args] = container.args
     expect(command).toBe("up")
+    const deployed = await deploy() // as the hook does, before there is a node
+    expect(deployed.code, deployed.stderr).toBe(0)
     const env = environment(container)
     expect(env.MURMUR_LISTEN).toBe("0.0.0.0:4300")
     node = await startNodeProcess(args, { env: { ...env, MURMUR_LISTEN: "0.0.0.0:0" } }) // any free port will do here
   })
+  const containerOf = (kind: string): Container => {
+    const [workload] = workloads(rendered.manifests, [kind])
+    if (workload === undefined) throw new Error(`no ${kind} was rendered`)
+    return workload.container
+  }
+  const deploy = (): Promise<RunResult> => {
+    const job = containerOf("Job")
+    return run(process.execPath, [MAIN, ...job.args], {
+      env: { ...process.env, ...environment(job) },
+      timeoutMs: 60_000,
+    })
+  }
   afterAll(async () => {
     await node?.kill9()
     await server?.stop()
@@ -79,9 +93,14 @@ describe.skipIf(noHelm !== undefined || process.platform === "win32")("a pod of 
   it("comes up under its pod's name, and answers all probes", async () => {
     expect(node.ready.agents.sort()).toEqual([loose, narrow, wide].map(({ name }) => name))
     for (const probe of Object.values(probes())) expect(await ask(probe)).toBe(200)
-    const main = resolve(import.meta.dirname, "../../dist/cli/main.js")
-    const { stdout } = await run(process.execPath, [main, "nodes", "--json", "--nats", server.url])
+    const { stdout } = await run(process.execPath, [MAIN, "nodes", "--json", "--nats", server.url])
     expect((JSON.parse(stdout) as { id: string }[]).map(({ id }) => id)).toEqual([POD])
+  })
+
+  it("finds what the job has deployed; the job of an upgrade has nothing left to do", async () => {
+    const again = await deploy()
+    expect(again.code, again.stderr).toBe(0)
+    expect(again.stdout).toContain("Nothing to do")
   })
 
   it("takes events from whoever has the token", async () => {
