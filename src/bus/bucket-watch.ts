@@ -1,7 +1,8 @@
+import { askUntilAnswered } from "./ask.js"
 import type { BucketChange, BucketEntry } from "./bucket.js"
 import type { StoredMessage } from "./decode.js"
 import type { Link } from "./link.js"
-import { followDirect, readDirect } from "./read-direct.js"
+import { type DirectRead, followDirect, readDirect } from "./read-direct.js"
 import { readStream } from "./reader.js"
 
 /** What a client that may not make a consumer hears of a change later than others, at most. */
@@ -20,27 +21,50 @@ export interface WatchedEntries {
  * one was gone, four of six watches heard nothing more until it was back (measured; it says nothing of that).
  */
 export async function* watchBucket(link: Link, watched: WatchedEntries): AsyncGenerator<BucketChange> {
-  const { signal } = watched
-  let seq = 1
-  for await (const entry of entriesOf(link, watched)) {
-    yield entry
-    seq = entry.revision + 1
+  const { prefix, read } = readingOf(watched)
+  const ending = new AbortController()
+  const signal = AbortSignal.any([watched.signal, ending.signal])
+  try {
+    const { state } = await askUntilAnswered(link, () => link.manager.streams.info(read.stream), signal)
+    const { changes, opened } = follow(link, { ...read, from: { seq: state.last_seq + 1 }, signal })
+    const first = changes.next() // asked for now: what is written while the rest is read is not passed over
+    first.catch(() => {}) // it is awaited when the rest is read
+    await Promise.race([opened, first])
+    yield* entriesOf(link, watched, state.last_seq)
+    if (watched.signal.aborted) return
+    yield { synced: true }
+    for (let next = await first; next.done !== true; next = await changes.next()) yield entryOf(next.value, prefix)
+  } finally {
+    ending.abort()
   }
-  if (signal.aborted) return
-  yield { synced: true }
-  const { read, prefix } = readingOf(watched)
-  const following = { ...read, from: { seq } }
-  const changes = link.rights.restricted ? followDirect(link, following, LOOK_MS) : readStream(link, following)
-  for await (const message of changes) yield entryOf(message, prefix)
+}
+
+function follow(
+  link: Link,
+  read: DirectRead,
+): { readonly changes: AsyncGenerator<StoredMessage>; readonly opened: Promise<void> } {
+  if (link.rights.restricted) return { changes: followDirect(link, read, LOOK_MS), opened: Promise.resolve() }
+  let onOpened = (): void => {}
+  const opened = new Promise<void>((resolve) => {
+    onOpened = resolve
+  })
+  return { changes: readStream(link, { ...read, onOpened }), opened }
 }
 
 /** What a bucket holds, deleted entries included, as far as it was written before. Ends early when it is aborted. */
-export async function* entriesOf(link: Link, watched: WatchedEntries): AsyncGenerator<BucketEntry> {
+export async function* entriesOf(
+  link: Link,
+  watched: WatchedEntries,
+  toSeq = Number.POSITIVE_INFINITY,
+): AsyncGenerator<BucketEntry> {
   const { read, prefix } = readingOf(watched)
-  for await (const message of readDirect(link, { ...read, from: { seq: 1 } })) yield entryOf(message, prefix)
+  for await (const message of readDirect(link, { ...read, from: { seq: 1 }, toSeq })) yield entryOf(message, prefix)
 }
 
-function readingOf({ bucket, filter, signal }: WatchedEntries) {
+function readingOf({ bucket, filter, signal }: WatchedEntries): {
+  readonly prefix: string
+  readonly read: Pick<DirectRead, "stream" | "filter" | "signal">
+} {
   const prefix = `$KV.${bucket}.`
   return { prefix, read: { stream: `KV_${bucket}`, filter: prefix + filter, signal } }
 }

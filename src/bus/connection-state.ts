@@ -44,6 +44,15 @@ export class ConnectionState {
     }
   }
 
+  /** Calls back each time the connection breaks. @returns ends it */
+  onBroken(tell: () => void): () => void {
+    const changed = (): void => {
+      if (!this.#connected) tell()
+    }
+    this.#onChange.add(changed)
+    return () => this.#onChange.delete(changed)
+  }
+
   async #change(ms: number): Promise<void> {
     const stopping = new AbortController()
     const stop = (): void => stopping.abort()

@@ -39,7 +39,7 @@ export async function connectNats(options: ConnectionOptions): Promise<Connected
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
       reconnectJitter: 250,
-      pingInterval: 10_000,
+      pingInterval: 5_000, // a server that stands still is left within 15 s
       maxPingOut: 2,
       noAsyncTraces: true,
       ...("authenticator" in settings ? {} : byUrl),

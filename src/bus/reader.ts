@@ -22,6 +22,8 @@ export interface ReadOptions {
   readonly headersOnly?: boolean
   /** How many messages are asked for at a time: the bound on what waits in memory. Default 256. */
   readonly batchMax?: number
+  /** Told when the server has begun to keep what is to be read: at the beginning, and again after a fault. */
+  readonly onOpened?: () => void
 }
 
 const BATCH_MAX = 256
@@ -50,9 +52,10 @@ export async function* readStream(link: Link, options: ReadOptions): AsyncGenera
   while (!faults.over) {
     try {
       const consumer = await orderedConsumer(link, { ...options, from })
+      options.onOpened?.()
       try {
         while (!faults.over) {
-          for await (const message of fetch(consumer, options, options.batchMax ?? BATCH_MAX, LIVE_EXPIRES_MS)) {
+          for await (const message of fetch(link, consumer, options, options.batchMax ?? BATCH_MAX, LIVE_EXPIRES_MS)) {
             faults.none()
             from = { seq: message.seq + 1 }
             yield message
@@ -92,7 +95,7 @@ export async function* readHistory(
         for (let came = 1; came > 0 && left > 0 && !faults.over; ) {
           came = 0
           const count = Math.min(left, options.batchMax ?? BATCH_MAX)
-          for await (const message of fetch(consumer, options, count, HISTORY_EXPIRES_MS)) {
+          for await (const message of fetch(link, consumer, options, count, HISTORY_EXPIRES_MS)) {
             faults.none()
             came += 1
             left = message.pending
@@ -178,6 +181,7 @@ function isRefusal(error: unknown): boolean {
 
 /** One batch. */
 async function* fetch(
+  link: Link,
   consumer: Consumer,
   { signal }: ReadOptions,
   count: number,
@@ -189,26 +193,28 @@ async function* fetch(
     idle_heartbeat: Math.min(HEARTBEAT_MS, expiresMs / 2),
   })
   const stop = (): void => batch.stop()
+  const forgetBroken = link.state.onBroken(() => batch.stop(gone()))
   signal?.addEventListener("abort", stop, { once: true })
   if (signal?.aborted === true) stop()
   void endWhenSilent(batch)
   try {
     for await (const message of batch) yield new StreamMessage(message)
   } finally {
+    forgetBroken()
     signal?.removeEventListener("abort", stop)
     stop()
   }
 }
 
 /**
- * On a cluster the one server that keeps the consumer may be gone. The client would wait until it is back (measured: for
- * as long as it was away); a new consumer is kept by another server.
+ * The one server that keeps the consumer may be gone, and of a cluster the others go on. The client would wait until it is
+ * back (measured: for as long as it was away); a new consumer is kept by another server.
  */
 async function endWhenSilent(batch: ConsumerMessages): Promise<void> {
-  for await (const { type } of batch.status()) {
-    if (type === "heartbeats_missed") batch.stop(new Error("the server that keeps the consumer is silent"))
-  }
+  for await (const { type } of batch.status()) if (type === "heartbeats_missed") batch.stop(gone())
 }
+
+const gone = (): Error => new Error("the server that keeps the consumer does not answer")
 
 /** The server forgets it anyway, five minutes later. */
 function forget(consumer: Consumer): void {
