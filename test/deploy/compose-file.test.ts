@@ -44,13 +44,8 @@ it("the images are those that the project was made for", () => {
 it("only this machine reaches what is published, and no port of a node that may be one of many is", () => {
   const published = all.flatMap(([name, { ports }]) => ports.map((port) => `${name} ${withDefaults(port)}`))
   for (const port of published) expect(port).toMatch(/^[\w-]+ 127\.0\.0\.1:\d+:\d+$/)
-  expect(published.map((port) => port.split(" ")[0]).sort()).toEqual([
-    "gateway",
-    "grafana",
-    "jaeger",
-    "nats-1",
-    "prometheus",
-  ])
+  const publishing = all.filter(([, { ports }]) => ports.length > 0).map(([name]) => name)
+  expect(publishing.sort()).toEqual(["gateway", "grafana", "jaeger", "nats-1", "prometheus"])
 })
 
 it("no secret is in it or in an environment: services are told in which files theirs are", () => {
@@ -146,4 +141,24 @@ it("the servers write before they ack, take encrypted connections alone, and tel
   for (const [name, { ports }] of all) {
     for (const port of ports) expect(port, name).not.toMatch(/:(?:8222|6222)$/)
   }
+})
+
+describe.each(["docs/compose.md", "README.md"])("%s", (page) => {
+  const text = readFileSync(resolve(DEPLOY, "..", page), "utf8")
+  const commands = [...text.matchAll(/docker compose (?:-f \S+ )*(?:--profile \S+ )?([a-z]+)([^\n`]*)/g)]
+
+  it("names services, ports and variables that there are", () => {
+    expect(commands.length).toBeGreaterThan(2)
+    for (const [whole, command, args = ""] of commands) {
+      const named = args
+        .split(/\s+/)
+        .filter((word) => /^(?:nats-\d|setup|deploy|gateway|node|jaeger|murmur|ollama)\b(?!\/)/.test(word))
+      for (const word of named) expect(Object.keys(services), whole).toContain(word.split(/[:=]/)[0])
+      if (command === "run" || command === "exec" || command === "cp") expect(named.length, whole).toBeGreaterThan(0)
+    }
+    const file = readFileSync(`${DEPLOY}compose.yaml`, "utf8")
+    for (const [, port] of text.matchAll(/127\.0\.0\.1:(\d+)/g)) expect(file, `port ${port}`).toContain(`:-${port}}:`)
+    for (const [name] of text.matchAll(/\b(?:\w+_PORT|\w+_IMAGE|MURMUR_\w+_(?:AGENTS|DIR))\b/g))
+      expect(file).toContain(name)
+  })
 })
