@@ -8,7 +8,7 @@ import type { DeployOptions } from "../node/deployment/wanted.js"
 import type { Cli } from "./cli.js"
 import { withMesh } from "./connect.js"
 import { showPlan } from "./deploy/show-plan.js"
-import { warn } from "./output.js"
+import { Output, warn } from "./output.js"
 import { pathsOrDefault } from "./paths.js"
 import { usageError } from "./usage.js"
 
@@ -38,8 +38,7 @@ export async function deploy(cli: Cli, [paths]: [string[]], options: DeployComma
     const plan = await planDeployment(bus, wanted)
     const pending = plan.changes.some(({ action }) => action !== "none")
     const blocked = [...plan.refusals, ...plan.cautions]
-    const goes =
-      !options.plan && blocked.length === 0 && (!pending || options.yes === true || (await agreed(cli, plan)))
+    const goes = !options.plan && blocked.length === 0 && (!pending || options.yes === true || (await agreed(plan)))
     const told = goes ? await applyPlan(plan, signal) : []
     await report(cli, plan, { applied: goes, shown: !options.yes && !options.plan && pending, told })
     refuse(plan.mesh, blocked)
@@ -87,8 +86,8 @@ async function openDeployer(options: BusOptions, layout: StreamLayout | undefine
   return new Bus(link, await withLayout(link, { ...options, layout: layout ?? (isNew ? "agent" : undefined) }))
 }
 
-async function agreed({ out }: Cli, plan: Plan): Promise<boolean> {
-  await showPlan(plan, { line: async (text = "") => void process.stderr.write(`${text}\n`), paint: (_, text) => text })
+async function agreed(plan: Plan): Promise<boolean> {
+  await showPlan(plan, new Output(process.stderr))
   const asking = createInterface({ input: process.stdin, output: process.stderr })
   try {
     return /^y(es)?$/i.test((await asking.question(`Deploy to mesh "${plan.mesh}"? [y/N] `)).trim())
