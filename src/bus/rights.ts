@@ -53,6 +53,11 @@ export class Rights {
     }
   }
 
+  /** What it may publish to, by the names that it uses itself; `undefined` when that is not confined. */
+  get publishes(): readonly string[] | undefined {
+    return this.permissions.publish?.allow
+  }
+
   /** Whether it may not make consumers, so that what it reads is asked for directly. */
   get restricted(): boolean {
     return !this.mayPublish("$JS.API.CONSUMER.CREATE.any.any.any")

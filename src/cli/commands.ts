@@ -7,6 +7,8 @@ import { byteCount, jsonValue, limit, money, oneOf, pastTime, timeSpan, wholeNum
 export interface OptionSpec {
   /** With the placeholder of its value, if it takes one: `--key <key>`, `--all`. */
   readonly flags: string
+  /** One letter for the same: `t` of `-t`. */
+  readonly short?: string
   readonly description: string
   readonly parse?: (text: string) => unknown
   readonly required?: boolean
@@ -48,8 +50,21 @@ export const GROUPS: readonly { readonly name: string; readonly summary: string;
   { name: "ask", summary: "questions that wait for a person", standard: "ls" },
   { name: "guard", summary: "causal trees that a guard has stopped", standard: "ls" },
   { name: "models", summary: "models that agents think with", standard: "ls" },
+  { name: "auth", summary: "identities, and the rights of nodes" },
   { name: "new", summary: "write a new file from a template" },
 ]
+
+const AUTH_DIR: OptionSpec = { flags: "--dir <folder>", description: "where identities lie (default: .murmur/auth)" }
+const RELOAD: OptionSpec = {
+  flags: "--pid <n>",
+  description: "process id of a nats-server on this machine: it reads its configuration again",
+  parse: wholeNumber("--pid", 2),
+}
+const EXPIRES: OptionSpec = {
+  flags: "--expires <hours>",
+  description: "credentials are good for so long (with --jwt identities; default: for ever)",
+  parse: wholeNumber("--expires", 1),
+}
 
 /** A limit may be lifted. */
 const NONE = { none: true }
@@ -389,10 +404,91 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./drain.js")).drain,
   },
   {
+    name: "build",
+    args: "<dir>",
+    summary: "bake the agents of a folder, and the packages that they need, into a container image",
+    options: [
+      { flags: "--tag <image>", short: "t", description: "name of the image", required: true },
+      { flags: "--base <image>", description: "image of murmur to build on (default: murmur:<version>)" },
+      { flags: "--network <mode>", description: "where npm runs in the build, as of docker build" },
+    ],
+    examples: [
+      "murmur build agents -t shop-agents:1.4.0",
+      "murmur build . -t shop-agents --base ghcr.io/acme/murmur:0.1.0",
+    ],
+    load: async () => (await import("./build.js")).build,
+  },
+  {
     name: "init",
     args: "[dir]",
     summary: "write a small project: events, two agents, one of which thinks, their tests",
     load: async () => (await import("./init.js")).init,
+  },
+  {
+    name: "auth init",
+    summary: "make the identities of a mesh: system, deployer, operator",
+    options: [
+      AUTH_DIR,
+      {
+        flags: "--jwt",
+        description: "users are signed by an operator's key, not listed in the server's configuration",
+      },
+      {
+        flags: "--tls <hosts>",
+        description: "an authority and a certificate for servers with these names, comma-separated",
+      },
+    ],
+    examples: ["murmur auth init --tls nats.example.com"],
+    load: async () => (await import("./auth/init.js")).authInit,
+  },
+  {
+    name: "auth add-node",
+    args: "<name> [paths...]",
+    summary: "give a node an identity with the rights that its agents need; run again, bring them up to date",
+    options: [
+      AUTH_DIR,
+      {
+        flags: "--agents <names>",
+        description: "only these agents and sources, comma-separated; * stands for any characters",
+      },
+      { flags: "--http", description: "it also takes events by POST /events" },
+      EXPIRES,
+      RELOAD,
+    ],
+    examples: [
+      "murmur auth add-node web agents --agents 'ci-*' --http",
+      "",
+      "Without paths it asks the catalogue of a running mesh what the agents need.",
+    ],
+    load: async () => (await import("./auth/add-node.js")).authAddNode,
+  },
+  {
+    name: "auth rotate",
+    args: "<user>",
+    summary: "give a user another key; the old one is good until it is revoked",
+    options: [AUTH_DIR, { flags: "--now", description: "the old key is good no more" }, EXPIRES, RELOAD],
+    examples: ["murmur auth rotate web", "murmur auth rotate deployer --now"],
+    load: async () => (await import("./auth/rotate.js")).authRotate,
+  },
+  {
+    name: "auth revoke",
+    args: "<user>",
+    summary: "let a node's user in no more",
+    options: [AUTH_DIR, { flags: "--old", description: "only its keys from before it was rotated" }, RELOAD],
+    examples: ["murmur auth revoke web --pid 4711"],
+    load: async () => (await import("./auth/revoke.js")).authRevoke,
+  },
+  {
+    name: "auth check",
+    args: "[name] [paths...]",
+    summary: "compare what a server lets nodes do with what their agents need; exit code 1 when it differs",
+    options: [
+      AUTH_DIR,
+      { flags: "--agents <names>", description: "as for add-node" },
+      { flags: "--http", description: "as for add-node" },
+    ],
+    examples: ["murmur auth check", "murmur auth check web agents --agents 'ci-*' --http"],
+    load: async () => (await import("./auth/check.js")).authCheck,
   },
   {
     name: "new agent",

@@ -84,7 +84,13 @@ export async function declared(
 ): Promise<NodeDeclaration> {
   const names = agents?.split(",").map((name) => name.trim())
   const all = paths.length > 0 ? await fromFiles(paths) : await fromMesh(cli)
-  const declaration = names === undefined ? all : only(all, names.filter((name) => name !== ""))
+  const declaration =
+    names === undefined
+      ? all
+      : only(
+          all,
+          names.filter((name) => name !== ""),
+        )
   if (declaration.agents.length + declaration.sources.length > 0 || http) return { ...declaration, intake: http }
   throw new MurmurError(
     `Cannot compile rights: ${paths.length > 0 ? paths.join(", ") : "the mesh's catalogue"} has no agents and no sources${names === undefined ? "" : ` named ${names.join(", ")}`}`,

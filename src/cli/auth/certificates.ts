@@ -1,4 +1,4 @@
-import { webcrypto, X509Certificate as NodeCertificate } from "node:crypto"
+import { X509Certificate as NodeCertificate, webcrypto } from "node:crypto"
 import { isIP } from "node:net"
 import { resolve } from "node:path"
 import { MurmurError } from "../../errors.js"
@@ -123,7 +123,9 @@ class Maker {
 
   async #signingKey(): Promise<webcrypto.CryptoKey> {
     const [der] = this.x509.PemConverter.decode(await this.folder.seed(CA_KEY))
-    return webcrypto.subtle.importKey("pkcs8", der ?? new ArrayBuffer(0), ALGORITHM, false, ["sign"]) as Promise<webcrypto.CryptoKey>
+    return webcrypto.subtle.importKey("pkcs8", der ?? new ArrayBuffer(0), ALGORITHM, false, [
+      "sign",
+    ]) as Promise<webcrypto.CryptoKey>
   }
 
   #valid(days: number): { notBefore: Date; notAfter: Date } {

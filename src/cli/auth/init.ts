@@ -41,7 +41,11 @@ export async function authInit(cli: Cli, _args: [], options: AuthInitOptions): P
       if (isNew) changed.add(file)
     }
   }
-  await tell(cli, folder, { files, changed, hint: `include "${folder.file(INCLUDE)}" in the configuration of each server` })
+  await tell(cli, folder, {
+    files,
+    changed,
+    hint: `include "${folder.file(INCLUDE)}" in the configuration of each server`,
+  })
 }
 
 /** The file by which a user logs in. */

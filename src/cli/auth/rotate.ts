@@ -35,5 +35,10 @@ export async function authRotate(cli: Cli, [name]: [string], options: RotateOpti
   const left = await reload(options, changed.has(INCLUDE))
   const then = options.now ? undefined : `give nodes the new file, then "murmur auth revoke ${name} --old"`
   const hint = [left, then].filter((part) => part !== undefined).join("; ") || undefined
-  await tell(cli, folder, { files: [loginFile(records, name), INCLUDE], changed, hint, more: { name, keys: user.keys } })
+  await tell(cli, folder, {
+    files: [loginFile(records, name), INCLUDE],
+    changed,
+    hint,
+    more: { name, keys: user.keys },
+  })
 }
