@@ -1,14 +1,20 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { describe, expect, it } from "vitest"
 import { startTestServer } from "../support/nats-server.js"
 import { startNodeProcess } from "../support/node-process.js"
 import { type RunResult, run } from "../support/run.js"
+import { readFences } from "../support/snippets/fences.js"
 
 const root = resolve(import.meta.dirname, "../..")
 const unit = readFileSync(join(root, "deploy/systemd/murmur@.service"), "utf8")
 const MAIN = join(root, "dist/cli/main.js")
+
+/** What docs/systemd.md puts into drop-ins. */
+const dropIns = readFences(readFileSync(join(root, "docs/systemd.md"), "utf8"))
+  .filter(({ language, code }) => language === "ini" && code.some((line) => line.trim() === "[Service]"))
+  .map(({ line, code }): [number, string] => [line, code.join("\n")])
 
 /** All values that the unit gives a setting, in order. */
 const settings = (name: string): string[] =>
@@ -50,6 +56,15 @@ describe.skipIf(noSystemd)("systemd", () => {
     const spoilt = (text: string): string => text.replace("ProtectSystem=strict", "ProtectSytem=strict")
     const { stderr } = await withUnit(spoilt, (file) => analyze(["verify", file]))
     expect(stderr).toContain("ProtectSytem")
+  })
+
+  it.each(dropIns)("takes the drop-in of line %i of the page", async (_, text) => {
+    const withDropIn = async (file: string): Promise<RunResult> => {
+      mkdirSync(`${file}.d`)
+      writeFileSync(join(`${file}.d`, "own.conf"), text)
+      return analyze(["verify", file])
+    }
+    expect(await withUnit(String, withDropIn)).toMatchObject({ code: 0, stderr: "" })
   })
 
   it("finds little that the service is exposed to", async () => {
