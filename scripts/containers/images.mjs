@@ -2,7 +2,7 @@ import { makeLocalImages } from "./local-images.mjs"
 import { run } from "./run.mjs"
 
 /** What users build on and connect to. A newer one goes into deploy/Dockerfile and deploy/compose.yaml as well. */
-const OFFICIAL = { node: "node:24.21.0-bookworm-slim", nats: "nats:2.15.1-alpine" }
+const OFFICIAL = { node: "node:24.21.0-bookworm-slim", nats: "nats:2.15.0-alpine" }
 const PULL_MS = 600_000
 const REGISTRY = "https://registry-1.docker.io/v2/"
 const REGISTRY_MS = 5_000

@@ -18,8 +18,8 @@ Exit codes: 0 success, 1 the thing asked for failed, 2 wrong usage.
 
 /** What `murmur <command> --help` prints. */
 export function commandHelp({ name, args, summary, options = [], examples }: CommandSpec): string {
-  const own = options.map(({ flags, description, required }) => [
-    flags,
+  const own = options.map(({ flags, short, description, required }) => [
+    short === undefined ? flags : `-${short}, ${flags}`,
     required ? `${description} (required)` : description,
   ])
   const parts = [`Usage: murmur ${name}${args === undefined ? "" : ` ${args}`} [options]`, `${capital(summary)}.`]

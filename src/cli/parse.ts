@@ -120,6 +120,7 @@ function readOptions(rest: readonly string[], specs: readonly OptionSpec[]): { v
   for (const spec of specs) {
     const { name, value } = optionName(spec)
     options[name] = { type: value === undefined ? "boolean" : "string", multiple: spec.repeats === true }
+    if (spec.short !== undefined) options[name].short = spec.short
   }
   options.help = { type: "boolean", short: "h" }
   options.version = { type: "boolean", short: "V" }

@@ -51,7 +51,7 @@ describeWithContainers("The image", () => {
     await until("it is healthy", async () => (await node.inspect("{{.State.Health.Status}}")) === "healthy", 60_000)
     await bus.publish({ type: "door.knocked", key: "front", data: { door: "front" } }, { producer: "tester" })
     const [answer] = await take(bus, "door.answered", 1)
-    expect(answer?.data).toEqual({ door: "front", knocks: 0, by: node.id.slice(0, 12) })
+    expect(answer?.data).toEqual({ door: "front", knocks: 1, by: node.id.slice(0, 12) })
   })
 
   it("takes no events over HTTP before somebody has set a token", async () => {
@@ -106,6 +106,8 @@ describeWithContainers("The image", () => {
       "none",
       "--entrypoint",
       "node",
+      "--workdir",
+      HOME,
       image,
       "-e",
       IMPORT_ALL,
@@ -134,10 +136,9 @@ const { readFileSync, readdirSync } = require("node:fs")
 const { join } = require("node:path")
 const { pathToFileURL } = require("node:url")
 const home = "${HOME}"
-const PROGRAMS = /(cli\\/main|cli\\/healthcheck|isolation-worker|node-process|guard-script)\\.js$/
+const PROGRAMS = /(cli\\/main|cli\\/healthcheck|cli\\/load-agents|isolation-worker|node-process|guard-script)\\.js$/
 const OPTIONAL = ["@anthropic-ai/sdk", "@google/genai"]
 async function main() {
-  const { createRequire } = require("node:module")
   const files = readdirSync(join(home, "dist"), { recursive: true }).filter((name) => name.endsWith(".js"))
   const lazy = new Set()
   let count = 0
@@ -148,7 +149,7 @@ async function main() {
     await import(pathToFileURL(file).href)
     count++
   }
-  for (const what of lazy) if (!OPTIONAL.includes(what)) await import(createRequire(join(home, "dist/x.js")).resolve(what))
+  for (const what of lazy) if (!OPTIONAL.includes(what)) await import(what)
   process.stdout.write("imported " + count + " modules\\n")
   process.exit(0)
 }
