@@ -10,6 +10,7 @@ import { measureFold } from "./measures/fold.js"
 import { type Latency, measureLatency } from "./measures/latency.js"
 import { measureMemory } from "./measures/memory.js"
 import { measureMinds } from "./measures/minds.js"
+import { measureNodes } from "./measures/nodes.js"
 import { profileVariant } from "./measures/profile.js"
 import { measureRecovery } from "./measures/recovery.js"
 import { measureRoutes } from "./measures/routes.js"
@@ -40,6 +41,7 @@ async function main(wanted: BenchOptions): Promise<void> {
     const otlpUrl = `${(await sink.next<{ url: string }>()).url}/v1/traces`
     const plain = await withServer("default", (server) => measurePlain(wanted, server, otlpUrl))
     const always = await withServer("always", (server) => measureBothSyncs(wanted, server, otlpUrl, "always"))
+    const nodes = await part(wanted, "nodes", "", () => measureNodes({ long: wanted.long, say }))
     const bullmq = wanted.long ? await measureBullmq({ rounds: 3, events: 12_000, warmup: 4_000, say }) : undefined
     finish(wanted, {
       date: wanted.date,
@@ -51,6 +53,7 @@ async function main(wanted: BenchOptions): Promise<void> {
       latency: { default: plain.latency, always: always.latency },
       state: { default: plain.state, always: always.state },
       calls: { default: plain.calls, always: always.calls },
+      nodes,
       bullmq,
     })
   } finally {

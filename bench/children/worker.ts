@@ -1,3 +1,4 @@
+import { once } from "node:events"
 import { appendFileSync } from "node:fs"
 import { defineAgent } from "../../src/agents/define-agent.js"
 import { openBus } from "../../src/bus/bus.js"
@@ -13,6 +14,12 @@ export interface WorkerTask {
   readonly concurrency: number
   /** Each paid call leaves a line here, that outlives the process. `undefined`: nothing is paid. */
   readonly callsFile: string | undefined
+}
+
+export interface WorkerReady {
+  readonly ready: true
+  /** Of the node. */
+  readonly id: string
 }
 
 export const WORKER = "worker"
@@ -34,8 +41,8 @@ const worker = defineAgent(WORKER, {
   },
 })
 const node = await MurmurNode.start({ bus, telemetry: noTelemetry, agents: [worker], sources: [] })
-tell({ ready: true })
-await stopped
+tell({ ready: true, id: node.id } satisfies WorkerReady)
+await Promise.race([stopped, once(node.leaving, "abort")])
 await node.stop(2_000)
 await bus.close()
 process.exit(0)

@@ -21,8 +21,8 @@ export const startAgents: StartLoop = async (task, onEvent) => {
     prometheus: true,
   })
   const { log } = telemetry.telemetry
-  const bus = await openBus({ url: task.url, name: "bench", mesh: task.mesh, log })
-  const agents = Array.from({ length: task.agents }, (_, n) => agentOf(`${task.name}-${n}`, task, onEvent))
+  const bus = await openBus({ ...task.login, url: task.url, name: "bench", mesh: task.mesh, log })
+  const agents = Array.from({ length: task.agents }, (_, n) => agentOf(agentName(task, n), task, onEvent))
   const node = await MurmurNode.start({ bus, telemetry: telemetry.telemetry, agents, sources: [] })
   return async () => {
     await node.stop(2_000)
@@ -31,7 +31,15 @@ export const startAgents: StartLoop = async (task, onEvent) => {
   }
 }
 
-function agentOf(name: string, task: LoopTask, onEvent: () => void): AgentDefinition {
+/** The nth agent of a loop. */
+export const agentName = ({ name }: Pick<LoopTask, "name">, n: number): string => `${name}-${n}`
+
+/** An agent of a loop: with state, with calls, or with neither. */
+export function agentOf(
+  name: string,
+  task: Pick<LoopTask, "variant" | "calls" | "inflight">,
+  onEvent: () => void,
+): AgentDefinition {
   const shared = {
     on: [Order],
     emits: [Confirmation],

@@ -1,3 +1,5 @@
+import type { LoginOptions } from "../../src/bus/login.js"
+
 /** What a loop is told. */
 export interface LoopTask {
   readonly variant: "bare" | "multiplexer" | "agent" | "fenced" | "state" | "calls" | "journal"
@@ -15,6 +17,8 @@ export interface LoopTask {
   readonly agents: number
   /** Of the variants `calls` and `journal`: how many calls a step makes, one after the other. */
   readonly calls: number
+  /** Of murmur's own: how it logs in. */
+  readonly login?: LoginOptions
 }
 
 /** What a loop measured. */

@@ -1,4 +1,5 @@
-import type { WorkerTask } from "../children/worker.js"
+import { drainNode } from "../../src/node/drain.js"
+import type { WorkerReady, WorkerTask } from "../children/worker.js"
 import { type Child, startChild } from "../support/child.js"
 import { followCommits } from "../support/commits.js"
 import { Order, orderOf } from "../support/job.js"
@@ -20,6 +21,7 @@ export interface Distribution {
   readonly min: number
   readonly p50: number
   readonly p90: number
+  readonly p99: number
   readonly max: number
 }
 
@@ -39,15 +41,7 @@ export async function measureRecovery({ url, runs, say }: RecoveryOptions): Prom
   const scene = new Scene(mesh, url)
   try {
     await scene.start()
-    const of = async (how: "kill" | "stop"): Promise<Distribution> => {
-      const found: number[] = []
-      for (let run = 1; run <= runs; run++) {
-        const ms = await scene.replaceOwner(how)
-        found.push(ms)
-        say(`  ${how} ${run}: ${Math.round(ms)} ms`)
-      }
-      return distribution(found)
-    }
+    const of = async (how: Ending): Promise<Distribution> => distribution(await scene.replaceOwners(how, runs, say))
     const info = await mesh.bus.link.manager.consumers.info(mesh.bus.names.events, "worker")
     const killed = await of("kill")
     return { runs, killed, stopped: await of("stop"), priorityTimeoutMs: timeoutOf(info.config) }
@@ -57,9 +51,9 @@ export async function measureRecovery({ url, runs, say }: RecoveryOptions): Prom
   }
 }
 
-function distribution(values: readonly number[]): Distribution {
-  const [min, p50, p90, max] = [0, 50, 90, 100].map((percent) => percentile(values, percent))
-  return { min: min ?? Number.NaN, p50: p50 ?? Number.NaN, p90: p90 ?? Number.NaN, max: max ?? Number.NaN }
+export function distribution(values: readonly number[]): Distribution {
+  const at = (percent: number): number => percentile(values, percent)
+  return { min: at(0), p50: at(50), p90: at(90), p99: at(99), max: at(100) }
 }
 
 /** The client's types do not say that it is there. */
@@ -67,9 +61,13 @@ function timeoutOf(config: object): number {
   return ((config as { priority_timeout?: number }).priority_timeout ?? Number.NaN) / 1e6
 }
 
+/** How the owner ends: by SIGKILL, by being asked as on SIGTERM, or by an operator who drains it. */
+export type Ending = "kill" | "stop" | "drain"
+
 /** Two nodes, one key, an order for it every few milliseconds. */
-class Scene {
-  readonly #nodes = new Set<Child>()
+export class Scene {
+  /** By their ids. */
+  readonly #nodes = new Map<string, Child>()
   #owner = 0
   #commits = 0
   #wake: (() => void) | undefined
@@ -98,15 +96,26 @@ class Scene {
     )
   }
 
+  /** Ends one owner after the other. @returns what each took, in milliseconds */
+  async replaceOwners(how: Ending, runs: number, say: (line: string) => void): Promise<number[]> {
+    const found: number[] = []
+    for (let run = 1; run <= runs; run++) {
+      const ms = await this.replaceOwner(how)
+      found.push(ms)
+      say(`  ${how} ${run}: ${Math.round(ms)} ms`)
+    }
+    return found
+  }
+
   /** Ends the owner. @returns after how many milliseconds the next commit came from the other node */
-  async replaceOwner(how: "kill" | "stop"): Promise<number> {
+  async replaceOwner(how: Ending): Promise<number> {
     await this.#until(() => this.#commits >= PEACE)
     const pid = this.#owner
-    const node = [...this.#nodes].find((one) => one.pid === pid)
-    if (node === undefined) throw new Error(`no node has the process id ${pid}`)
-    this.#nodes.delete(node)
+    const [id, node] = [...this.#nodes].find(([, one]) => one.pid === pid) ?? []
+    if (id === undefined || node === undefined) throw new Error(`no node has the process id ${pid}`)
+    this.#nodes.delete(id)
     const began = performance.now()
-    const ended = how === "kill" ? node.kill() : node.stop()
+    const ended = how === "kill" ? node.kill() : how === "stop" ? node.stop() : drainNode(this.mesh.bus, id)
     await this.#until(() => this.#owner !== pid)
     const ms = performance.now() - began
     await ended
@@ -117,14 +126,14 @@ class Scene {
   async stop(): Promise<void> {
     clearInterval(this.#publishing)
     this.#endFollowing?.()
-    for (const node of this.#nodes) await node.stop()
+    for (const node of this.#nodes.values()) await node.stop()
   }
 
   async #addNode(): Promise<void> {
     const task: WorkerTask = { url: this.url, mesh: this.mesh.name, concurrency: 64, callsFile: undefined }
     const child = startChild("worker", task)
-    this.#nodes.add(child)
-    await child.next() // ready
+    const { id } = await child.next<WorkerReady>()
+    this.#nodes.set(id, child)
   }
 
   async #until(holds: () => boolean): Promise<void> {

@@ -47,14 +47,16 @@ export function aimsOf(results: Results): Aim[] {
 }
 
 /** What steps of sessions are to hold. */
-function durableAims({ state, fold, recovery, duplicates: twice }: Results): (Aim | undefined)[] {
+function durableAims({ state, fold, recovery, nodes, duplicates: twice }: Results): (Aim | undefined)[] {
   const beyond = recovery && (recovery.killed.max - recovery.priorityTimeoutMs) / 1_000
+  const killedP99 = nodes?.failover.by.kill.p99
   const again = twice && twice.commits + twice.outputs + twice.calls + twice.lost
   return [
     aim("(f) / (e), steps/s, default sync", { atLeast: 0.7 }, state.default?.ratios["f/e"]),
     aim("(f) / (e), steps/s, sync always", { atLeast: 0.7 }, state.always?.ratios["f/e"]),
     aim(`s to show a session of ${fold?.commits} commits as of the middle`, { atMost: 1 }, seconds(fold?.whole.view)),
     aim("slowest recovery after SIGKILL, s beyond the priority timeout", { atMost: 2 }, beyond),
+    aim("p99 s from SIGKILL of a node to the next commit of its keys", { atMost: 5 }, killedP99 && killedP99 / 1_000),
     aim("commits, outputs and calls that were made twice, or lost, under faults", { atMost: 0 }, again),
   ]
 }

@@ -5,6 +5,7 @@ import { KEYS } from "../support/mesh.js"
 import { type Aim, aimsOf } from "./aims.js"
 import { calls, duplicates, fold, recovery, state } from "./durable.js"
 import { minds } from "./minds.js"
+import { nodes } from "./nodes.js"
 import type { Results, Sync } from "./results.js"
 import { cell, round, section, syncName, table } from "./text.js"
 
@@ -19,6 +20,7 @@ export function renderMarkdown(results: Results): string {
     ...(["default", "always"] as const).flatMap((sync) => calls(sync, results.calls[sync])),
     ...fold(results),
     ...recovery(results),
+    ...nodes(results),
     ...duplicates(results),
     ...fanOut(results),
     ...minds(results),

@@ -6,6 +6,7 @@ import type { Fold } from "../measures/fold.js"
 import type { Latency } from "../measures/latency.js"
 import type { Memory } from "../measures/memory.js"
 import type { Minds } from "../measures/minds.js"
+import type { Nodes } from "../measures/nodes.js"
 import type { Recovery } from "../measures/recovery.js"
 import type { Routes } from "../measures/routes.js"
 import type { Calls } from "../measures/state.js"
@@ -30,6 +31,7 @@ export interface Results {
   readonly calls: Readonly<Record<Sync, Calls | undefined>>
   readonly fold: Fold | undefined
   readonly recovery: Recovery | undefined
+  readonly nodes: Nodes | undefined
   readonly duplicates: Duplicates | undefined
   readonly fanOut: FanOut | undefined
   readonly minds: Minds | undefined

@@ -9,6 +9,7 @@ export const PARTS = [
   "fan-out",
   "fold",
   "recovery",
+  "nodes",
   "duplicates",
   "minds",
   "cli",

@@ -21,7 +21,7 @@ process.once("exit", () => {
 
 /** Starts one of the programs in `children/`. */
 export function startChild(
-  program: "loop" | "otlp-sink" | "memory" | "bullmq" | "fold" | "worker" | "model-server" | "model-caller",
+  program: "loop" | "shard" | "otlp-sink" | "memory" | "bullmq" | "fold" | "worker" | "model-server" | "model-caller",
   task: object,
   options: { nodeOptions?: readonly string[]; env?: Readonly<Record<string, string>> } = {},
 ): Child {

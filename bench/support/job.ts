@@ -3,7 +3,7 @@ import { defineEvent } from "../../src/bus/define-event.js"
 import type { EventDraft } from "../../src/bus/event.js"
 
 /** The job that every loop does: read an order, answer it with one confirmation. */
-const OrderData = z.object({
+export const OrderData = z.object({
   n: z.number().int(),
   customer: z.string(),
   item: z.string(),

@@ -1,4 +1,7 @@
 import { type Bus, openBus } from "../../src/bus/bus.js"
+import type { LoginOptions } from "../../src/bus/login.js"
+import type { StreamOptions } from "../../src/bus/stream-configs.js"
+import type { StreamLayout } from "../../src/bus/subjects.js"
 import { orders } from "./job.js"
 
 /** How many customers the orders are of: the keys. */
@@ -16,12 +19,19 @@ export interface BenchMesh {
   remove(): Promise<void>
 }
 
-export async function createMesh(url: string, events = 0, keys = KEYS): Promise<BenchMesh> {
+/** How a mesh differs from the ordinary. */
+export interface MeshOptions extends LoginOptions, StreamOptions {
+  /** Default: one that no other run has. */
+  readonly name?: string
+  readonly layout?: StreamLayout
+}
+
+export async function createMesh(url: string, events = 0, keys = KEYS, options: MeshOptions = {}): Promise<BenchMesh> {
   meshes += 1
-  const name = `bench-${meshes}`
-  const bus = await openBus({ url, name: "bench", mesh: name })
+  const { name = `bench-${meshes}`, replicas, agents, ...connection } = options
+  const bus = await openBus({ ...connection, url, name: "bench", mesh: name })
   const { manager } = bus.link
-  await bus.ensureStreams()
+  await bus.ensureStreams({ ...(replicas && { replicas }), ...(agents && { agents }) })
   const results = async (): Promise<number> => {
     const { state } = await manager.streams.info(bus.names.events, { subjects_filter: `${name}.ev.>` })
     const counts = Object.entries(state.subjects ?? {})

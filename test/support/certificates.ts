@@ -8,6 +8,11 @@ export interface TestPair {
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }
 const DAY_MS = 86_400_000
+/** The NATS client takes a server that is named by an address for `localhost` when it checks the certificate. */
+const HERE = [
+  { type: "ip", value: "127.0.0.1" },
+  { type: "dns", value: "localhost" },
+] as const
 
 /** An authority made for one test, a certificate of it for a server at 127.0.0.1, and one for a client. */
 export async function testCertificates(
@@ -32,7 +37,7 @@ export async function testCertificates(
     const certificate = await x509.X509CertificateGenerator.create({
       ...{ ...common, subject: `CN=${name}`, issuer: root.subject, serialNumber },
       ...{ publicKey: keys.publicKey, signingKey: authority.privateKey },
-      extensions: [new x509.SubjectAlternativeNameExtension([{ type: "ip", value: "127.0.0.1" }])],
+      extensions: [new x509.SubjectAlternativeNameExtension([...HERE])],
     })
     const key = x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY")
     return { cert: certificate.toString("pem"), key }
