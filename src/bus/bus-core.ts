@@ -160,8 +160,9 @@ export async function openLink(options: BusOptions): Promise<Link> {
   const { connection, inboxPrefix } = await connectNats(options)
   const rights = await Rights.of(connection)
   const { apiPrefix } = rights
-  const manager = await jetstreamManager(connection, { checkAPI: false, apiPrefix })
-  const client = jetstream(connection, { apiPrefix })
+  const api = { checkAPI: false, apiPrefix } // whether there is JetStream, the server itself has told
+  const manager = await jetstreamManager(connection, api)
+  const client = jetstream(connection, api)
   return { connection, manager, client, state: new ConnectionState(connection), inboxPrefix, rights }
 }
 
