@@ -36,7 +36,7 @@ const HOST = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]
  */
 export async function makeCertificates(folder: AuthFolder, hosts: readonly string[]): Promise<WrittenFile[]> {
   const names = [...new Set([...ALWAYS, ...hosts.map((host) => checkedHost(host.trim()))])]
-  const maker = new Maker(folder, await import("@peculiar/x509"))
+  const maker = new Maker(folder, await loadX509())
   const ca = await maker.authority()
   const server = await maker.server(names)
   const config = await writeConfig(folder)
@@ -45,6 +45,17 @@ export async function makeCertificates(folder: AuthFolder, hosts: readonly strin
     ...[SERVER, SERVER_KEY].map((file) => ({ file, isNew: server })),
     { file: CONFIG, isNew: config },
   ]
+}
+
+/**
+ * The library of certificates stands on one for dependency injection, which asks for the metadata of decorators when it is
+ * loaded, and for nothing that would have to be there: without any metadata both work.
+ */
+async function loadX509(): Promise<typeof import("@peculiar/x509")> {
+  const none = (): undefined => undefined
+  const without = { getMetadata: none, getOwnMetadata: none, defineMetadata: none }
+  for (const [name, does] of Object.entries(without)) if (!(name in Reflect)) Object.assign(Reflect, { [name]: does })
+  return import("@peculiar/x509")
 }
 
 function checkedHost(host: string): string {
