@@ -31,8 +31,10 @@ const checks = [
   { name: "imports", does: "import direction", run: () => [join(root, "scripts/check-imports.mjs")] },
   { name: "deadcode", does: "dead code", run: () => [bin("knip"), "--no-progress"] },
   { name: "build", does: "build", run: () => [bin("typescript", "tsc"), "-p", "tsconfig.build.json"] },
-  // Unit tests, integration tests and the snippets of the docs.
-  { name: "tests", does: "tests", live: true, run: () => [bin("vitest"), "run"] },
+  // Unit tests, integration tests and the snippets of the docs: all but those of the next check.
+  { name: "tests", does: "tests", live: true, run: () => [bin("vitest"), "run", "--project=!containers"] },
+  // With a Docker engine that it finds or starts; without one they count as skipped, and one line says why.
+  { name: "containers", does: "tests with containers", live: true, run: () => [join(root, "scripts/containers.mjs")] },
 ]
 
 /** Runs one check. Its output is kept back unless it fails; that of the tests is shown as it comes. */
@@ -56,15 +58,15 @@ if (unknown.length > 0) {
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "murmur-verify-"))
-const summary = join(scratch, "summary.txt")
-const env = { ...process.env, MURMUR_TEST_SUMMARY: summary }
+const summaryOf = (check) => join(scratch, `${check.name}.txt`)
+const env = { ...process.env }
 if (!process.stdout.isTTY) env.NO_COLOR = "1"
 
 const selected = checks.filter((check) => wanted.length === 0 || wanted.includes(check.name))
 const failed = []
 for (const check of selected) {
   const started = performance.now()
-  const { ok, output } = await run(check, env)
+  const { ok, output } = await run(check, { ...env, MURMUR_TEST_SUMMARY: summaryOf(check) })
   if (!ok) {
     failed.push(check.name)
     if (output.trim() !== "") say(output.trimEnd())
@@ -72,15 +74,24 @@ for (const check of selected) {
   say(`${ok ? "ok    " : "FAILED"} ${check.does} (${((performance.now() - started) / 1000).toFixed(1)} s)`)
 }
 if (failed.length > 0) say(`\nfailed: ${failed.join(", ")}. Run one alone with: node scripts/verify.mjs ${failed[0]}`)
-if (selected.some((check) => check.name === "tests")) say(testLine())
+const tested = selected.filter((check) => check.live)
+if (tested.length > 0) say(testLine(tested))
 rmSync(scratch, { recursive: true, force: true })
 process.exitCode = failed.length > 0 ? 1 : 0
 
-/** The line of the test run; when it died before it could write one, that is the failure. */
-function testLine() {
+/** The lines of the test runs as one. A run that died before it could write its own is a failure. */
+function testLine(runs) {
+  const counts = runs.map(countsOf)
+  const sum = (at) => counts.reduce((total, numbers) => total + numbers[at], 0)
+  return `${sum(0)} passed, ${sum(1)} failed, ${sum(2)} skipped`
+}
+
+function countsOf(check) {
   try {
-    return readFileSync(summary, "utf8").trimEnd()
+    const line = readFileSync(summaryOf(check), "utf8")
+    const [, ...numbers] = /^(\d+) passed, (\d+) failed, (\d+) skipped$/m.exec(line)
+    return numbers.map(Number)
   } catch {
-    return "0 passed, 1 failed, 0 skipped"
+    return [0, 1, 0]
   }
 }
