@@ -15,7 +15,7 @@ import { type NodeProcess, startNodeProcess } from "./support/node-process.js"
 /**
  * One agent in two versions. Both handle `work.given` by its `kind`: `plain`; `slow`, which takes a while; `naps` and
  * `asks`, which are suspended in the middle, for a time or for an answer, and make the same calls in both versions;
- * `changed`, which asks too, and whose last call has another name in the new one.
+ * `changed`, which asks too, and whose first call has another name in the new one.
  */
 const codeOf = (version: "old" | "new"): string => `
 import { appendFileSync } from "node:fs"
@@ -35,10 +35,10 @@ export const worker = defineAgent("worker", {
     if (kind === "deaf") await delay(ms)
     if (kind === "obeys") await delay(ms, undefined, { signal: ctx.signal })
     if (["naps", "asks", "changed"].includes(kind)) {
-      await ctx.run("before", async () => note("before", event))
+      await ctx.run(kind === "changed" ? "before, ${version}" : "before", async () => note("before", event))
       if (kind === "naps") await ctx.sleep(ms)
       else await ctx.ask("Go on with " + n + "?", { default: "no" })
-      await ctx.run(kind === "changed" ? "after, ${version}" : "after", async () => note("after", event))
+      await ctx.run("after", async () => note("after", event))
     }
     ctx.record("Done", {})
     ctx.emit(Done({ n, count: ctx.state, by: "${version}" }, { key: event.data.key }))
@@ -155,7 +155,7 @@ test("nodes are replaced one by one under load: old code finishes its steps, not
   expect([events.size, dead.size]).toEqual([count + NAPS.length + asked, CHANGED.length])
   for (const { error } of await letters(bus)) {
     expect(error.code).toBe("NONDETERMINISM")
-    expect(error.message).toContain("after, new")
+    expect(error.message).toContain("before, new")
   }
   const codes = new Set([...sessions.values()].flatMap((commits) => commits.map(({ code }) => code)))
   expect(codes.size, "commits tell which code made them").toBe(2)
