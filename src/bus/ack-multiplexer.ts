@@ -111,16 +111,19 @@ export class AckMultiplexer {
     for (const lane of this.#lanes.values()) this.#sendNext(lane)
   }
 
-  /** Fails what waits on a subject that the server does not let us publish to. */
-  deny(subject: string, cause: Error): void {
+  /** Fails what waits on a subject that the server does not let us publish to. @returns what the first of it holds */
+  deny(subject: string, cause: Error): Uint8Array | undefined {
+    let first: Uint8Array | undefined
     for (const waiter of this.#waiters.values()) {
       if (waiter.subject !== subject) continue
       const error = new MurmurError(`Cannot publish to "${subject}": the server denies it to these credentials`, {
         code: "PUBLISH_DENIED",
         cause,
       })
+      first ??= waiter.payload
       this.#settle(waiter, () => waiter.reject(error))
     }
+    return first
   }
 
   /** Fails what still waits (outcome unknown) and ends the subscription. May be called twice. */

@@ -34,6 +34,7 @@ export class BusCore {
   readonly publisher: Publisher
   protected readonly log: Log
   readonly #buckets = new Map<string, Promise<Bucket>>()
+  #onDenied: (denial: Denial) => void = () => {}
 
   /** Use `openBusCore` or `openBus`. */
   constructor(link: Link, options: BusOptions) {
@@ -101,6 +102,11 @@ export class BusCore {
     return Bucket.open(this.link, name, { ...options, replicas })
   }
 
+  /** Tells of what the server does not let this client do, from now on; one listener. It may not throw. */
+  onDenied(listener: (denial: Denial) => void): void {
+    this.#onDenied = listener
+  }
+
   /**
    * Closes the connection. Publishes that still wait fail with `BUS_CLOSED`; what was sent is flushed first, unless the
    * server does not answer.
@@ -109,6 +115,13 @@ export class BusCore {
     if (this.connected) await within(FLUSH_MS_MAX, this.link.connection.flush())
     this.publisher.close()
     await this.link.connection.close()
+  }
+
+  #deny(error: PermissionViolationError): void {
+    const { operation, subject } = error
+    this.log.error({ error }, "the server denied an operation")
+    const cause = operation === "publish" ? this.publisher.deny(subject, error) : undefined
+    this.#onDenied({ operation, subject, cause })
   }
 
   async #watch(connection: NatsConnection): Promise<void> {
@@ -120,11 +133,18 @@ export class BusCore {
         this.log.info({ server: status.server }, "connected to NATS again")
         this.publisher.resendAll()
       } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
-        this.log.error({ error: status.error }, "the server denied an operation")
-        if (status.error.operation === "publish") this.publisher.deny(status.error.subject, status.error)
+        this.#deny(status.error)
       }
     }
   }
+}
+
+/** Something that the server did not let this client do. */
+export interface Denial {
+  readonly operation: "publish" | "subscription"
+  readonly subject: string
+  /** Id of the event because of which it was tried, when that is known. */
+  readonly cause: string | undefined
 }
 
 /** @throws MurmurError `NAME_INVALID` */

@@ -118,9 +118,14 @@ export class Publisher {
     this.#multiplexer.resendAll()
   }
 
-  /** Fails what waits on a subject that the server denies. For the connection's owner. */
-  deny(subject: string, cause: Error): void {
-    this.#multiplexer.deny(subject, cause)
+  /**
+   * Fails what waits on a subject that the server denies. For the connection's owner.
+   *
+   * @returns id of the event because of which it was to be published, when what was denied is an event that has one
+   */
+  deny(subject: string, cause: Error): string | undefined {
+    const payload = this.#multiplexer.deny(subject, cause)
+    return payload === undefined ? undefined : causeOf(payload)
   }
 
   close(): void {
@@ -167,5 +172,14 @@ class EncodedHeaders {
 
   encode(): Uint8Array {
     return Buffer.from(this.text, "latin1")
+  }
+}
+
+function causeOf(payload: Uint8Array): string | undefined {
+  try {
+    const { causationid } = JSON.parse(Buffer.from(payload).toString()) as { causationid?: unknown }
+    return typeof causationid === "string" ? causationid : undefined
+  } catch {
+    return undefined
   }
 }

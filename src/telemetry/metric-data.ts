@@ -33,6 +33,7 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
   "murmur.run.untold": "Events about the runs of agents that were left out, since too many waited",
   "murmur.source.errors": "Failures of sources",
   "murmur.http.rejected": "HTTP requests refused, by reason",
+  "murmur.rights.denied": "Operations that the server did not let this node do, by agent and operation",
   "murmur.llm.cost": "What models have cost, in US dollars",
   "murmur.llm.retries": "Requests to models that failed and were sent again, by error",
   "murmur.telemetry.dropped":

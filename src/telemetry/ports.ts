@@ -72,6 +72,7 @@ export type CounterName =
   | "murmur.run.untold"
   | "murmur.source.errors"
   | "murmur.http.rejected"
+  | "murmur.rights.denied"
   | "murmur.llm.cost"
   | "murmur.llm.retries"
   | "murmur.telemetry.dropped"
