@@ -33,6 +33,7 @@ import { drainKey, drainMeaning } from "./drain-wish.js"
 import { amountOf, type NodeGuards, openGuards } from "./guards.js"
 import { agentCheck, checkNames, type Hosted, presentAgent, type ReadinessCheck } from "./hosted.js"
 import { NodeMinds } from "./minds.js"
+import { Denials } from "./rights/denials.js"
 import { SourceHost } from "./source-host.js"
 import { Suspensions } from "./suspensions.js"
 import { VERSION } from "./version.js"
@@ -116,6 +117,8 @@ export class MurmurNode {
     this.#deadLetters = new DeadLetterWriter(options.bus.publisher, options.bus.names, redact)
     const mesh = { nodeId: this.id, members: this.#members, clock: systemClock, log: this.#log }
     this.#balance = new Balance({ ...mesh, hosts: () => this.#hosts.values() })
+    const owners = (): string[] => [...this.#hosts.keys(), ...this.#sources.keys()]
+    new Denials({ bus, node: this.id, telemetry, owners }).follow()
   }
 
   /**
