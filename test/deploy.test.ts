@@ -119,9 +119,9 @@ test("a new mesh is planned without a trace on the server, made, and then there 
 
 test("several deployments of a new mesh at once end in one mesh", async () => {
   const target = await server()
-  const buses = await Promise.all([connect(target), connect(target), connect(target)])
+  const buses = await Promise.all([connect(target), connect(target), connect(target)] as const)
   await Promise.all(buses.map((bus) => deploy(bus, of(idle("worker", { partitions: 8 })))))
-  const [bus] = buses as [Bus]
+  const [bus] = buses
   expect(pending(await planDeployment(bus, of(idle("worker", { partitions: 8 }))))).toEqual([])
 })
 

@@ -135,3 +135,15 @@ export function atLeast(version: string, floor: string): boolean {
   }
   return true
 }
+
+/** What the client keeps to itself of a connection. */
+interface Encrypting {
+  readonly protocol?: { readonly transport?: { isEncrypted?(): boolean } }
+}
+
+/** Whether what is said to the server is encrypted. */
+export function isEncrypted(connection: NatsConnection): boolean {
+  // the client knows and does not tell; without its telling, what the server asks of everybody
+  const { protocol, info } = connection as NatsConnection & Encrypting
+  return protocol?.transport?.isEncrypted?.() ?? info?.tls_required === true
+}

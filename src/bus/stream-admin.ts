@@ -1,4 +1,4 @@
-import type { StreamConfig } from "@nats-io/jetstream"
+import type { StreamConfig, StreamInfo } from "@nats-io/jetstream"
 import { MurmurError } from "../errors.js"
 import type { Link } from "./link.js"
 import { apiCode, type Difference, STREAM_NOT_FOUND } from "./streams.js"
@@ -48,4 +48,19 @@ export async function firstOf({ manager }: Link, stream: string, next_by_subj: s
     if (apiCode(error) === STREAM_NOT_FOUND) return undefined
     throw error
   }
+}
+
+/** Streams, buckets and artifacts of one mesh. */
+export async function listStreams({ manager }: Link, mesh: string): Promise<StreamInfo[]> {
+  const streams: StreamInfo[] = []
+  const prefixes = ["", "KV_", "OBJ_"].map((kind) => `${kind}${mesh}_`)
+  for await (const info of manager.streams.list()) {
+    if (prefixes.some((prefix) => info.config.name.startsWith(prefix))) streams.push(info)
+  }
+  return streams
+}
+
+/** The sequence of a stream's first message that is not older; `undefined` when there is none. */
+export async function firstSince({ manager }: Link, stream: string, start_time: Date): Promise<number | undefined> {
+  return (await manager.direct.getMessage(stream, { start_time }))?.seq
 }

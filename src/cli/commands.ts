@@ -1,7 +1,7 @@
 import type { Cli } from "./cli.js"
 import { graceSeconds, label, nameList } from "./hosting.js"
 import { point, pointRange } from "./session-point.js"
-import { byteCount, jsonValue, limit, money, oneOf, pastTime, timeSpan, wholeNumber } from "./usage.js"
+import { byteCount, jsonValue, limit, money, oneOf, pastTime, timeSpan, urlList, wholeNumber } from "./usage.js"
 
 /** One option of a command. */
 export interface OptionSpec {
@@ -532,6 +532,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "doctor",
     args: "[paths...]",
     summary: "say what is wrong with this set-up and how to mend it",
+    options: [
+      {
+        flags: "--monitor <urls>",
+        description: "monitoring addresses of the servers, with commas: http://host:8222",
+        parse: urlList("--monitor"),
+      },
+    ],
     examples: [
       "murmur doctor",
       "murmur doctor agents models.ts",

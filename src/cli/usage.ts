@@ -146,3 +146,19 @@ export function oneOf<T>(option: string, values: readonly T[]): (text: string) =
     throw usageError(`${option} must be one of ${values.join(", ")}, is ${JSON.stringify(text)}`)
   }
 }
+
+/**
+ * Reads addresses (`http://host:8222`) with commas in between.
+ *
+ * @throws MurmurError `USAGE`
+ */
+export function urlList(option: string): (text: string) => string[] {
+  return (text) => {
+    const urls = text.split(",").map((url) => url.trim())
+    const wrong = urls.find((url) => !URL.canParse(url) || !/^https?:/.test(url))
+    if (wrong === undefined) return urls
+    throw usageError(
+      `${option} must be addresses such as http://host:8222, with commas in between, is ${JSON.stringify(text)}`,
+    )
+  }
+}

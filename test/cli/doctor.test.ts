@@ -39,8 +39,8 @@ test("On a mesh that works every check passes", async () => {
   const { code, checks, failed } = await doctor({ NATS_URL: mesh.server.url })
   expect({ code, failed }).toEqual({ code: 0, failed: [] })
   expect(checks.map(({ check }) => check)).toEqual([
-    ...["node", "nats-server", "secrets", "connection", "jetstream", "sync interval", "streams", "clock"],
-    ...["nodes", "agents", "consumers", "lag", "dead letters"],
+    ...["node", "nats-server", "secrets", "connection", "tls", "payload", "rights", "jetstream", "sync interval"],
+    ...["streams", "copies", "room", "clock", "nodes", "agents", "consumers", "lag", "dead letters"],
   ])
   for (const check of checks) expect(Object.keys(check)).toEqual(["check", "ok", "detail", "fix"])
 })

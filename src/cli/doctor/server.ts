@@ -1,29 +1,20 @@
 import type { BusCore } from "../../bus/bus-core.js"
-import type { RunningServer } from "../../bus/server/running.js"
 import { RETENTION_SETTINGS, streamConfigs } from "../../bus/stream-configs.js"
 import { streamInfo } from "../../bus/streams.js"
+import { ensureError } from "../../errors.js"
+import { CatalogueRecord, readAll } from "../../node/buckets.js"
+import { checkStamp, readStamp, STAMP_KEY } from "../../node/deployment/stamp.js"
 import { duration } from "../text.js"
 import { bad, type Check, fine, listed } from "./check.js"
 
 const SKEW_MS_MAX = 1_000
-const GIBI = 1024 ** 3
-
-/** JetStream answers; how much of its room is used. */
-export async function checkJetStream(bus: BusCore): Promise<Check> {
-  const { storage, limits } = await bus.link.manager.getAccountInfo()
-  const max = limits.max_storage
-  const room = max > 0 ? ` of ${(max / GIBI).toFixed(1)} GiB` : ""
-  const detail = `${(storage / GIBI).toFixed(2)} GiB stored${room}`
-  if (max > 0 && storage > 0.9 * max) return bad("jetstream", detail, "raise the account's storage limit, or keep less")
-  return fine("jetstream", detail)
-}
 
 /** The mesh's streams are there and made as they must be. */
 export async function checkStreams(bus: BusCore): Promise<Check> {
   const missing: string[] = []
   const different: string[] = []
   const chosen: string[] = []
-  for (const wanted of streamConfigs(bus.names)) {
+  for (const wanted of streamConfigs(bus.names, { agents: await knownAgents(bus) })) {
     const found = await streamInfo(bus.link.manager, wanted.name)
     if (found === undefined) {
       missing.push(wanted.name)
@@ -39,36 +30,37 @@ export async function checkStreams(bus: BusCore): Promise<Check> {
     return bad(
       "streams",
       `missing: ${listed(missing)}`,
-      `"murmur up" makes them (mesh "${bus.names.mesh}"; is --mesh right?)`,
+      `"murmur up" or "murmur deploy" makes them (mesh "${bus.names.mesh}"; is --mesh right?)`,
     )
   }
   if (different.length > 0) {
     return bad(
       "streams",
       `not as expected: ${listed(different)}`,
-      "start a node of this version: it brings them up to date",
+      "murmur deploy (or start a node of this version that may do so): it brings them up to date",
     )
   }
   return fine("streams", chosen.length > 0 ? `as expected; own choice: ${listed(chosen)}` : "as expected")
 }
 
-/** Whether an ack means disk. Only a server on this machine tells. */
-export async function checkSync(local: RunningServer | undefined): Promise<Check> {
-  const name = "sync interval"
-  const how = 'look for "sync_interval: always" in the jetstream block of each server\'s configuration'
-  const always = local?.monitorUrl === undefined ? undefined : await readSyncAlways(local.monitorUrl)
-  if (always === true) return fine(name, "always: an ack means disk")
-  if (always === undefined) return fine(name, "not known: the server does not tell over NATS", how)
-  return bad(name, "not always: a power cut can lose what was acknowledged", how)
+/** The agents that the mesh knows: each may have streams of its own. */
+async function knownAgents(bus: BusCore): Promise<string[]> {
+  const catalogue = await bus.findBucket("catalogue")
+  if (catalogue === undefined) return []
+  const records = await readAll(catalogue, CatalogueRecord)
+  return records.filter(({ kind }) => kind === "agent").map(({ name }) => name)
 }
 
-async function readSyncAlways(monitorUrl: string): Promise<boolean | undefined> {
+/** Whether this murmur knows the form in which the mesh was deployed. */
+export async function checkFormat(bus: BusCore): Promise<Check[]> {
+  const settings = await bus.findBucket("settings")
+  const stamp = (await settings?.get(STAMP_KEY))?.value
   try {
-    const answer = await fetch(`${monitorUrl}/varz`, { signal: AbortSignal.timeout(2_000) })
-    const { jetstream } = (await answer.json()) as { jetstream?: { config?: { sync_always?: boolean } } }
-    return jetstream?.config === undefined ? undefined : jetstream.config.sync_always === true
-  } catch {
-    return undefined
+    checkStamp(bus.names.mesh, stamp)
+    return []
+  } catch (error) {
+    const fix = `run murmur ${readStamp(stamp)?.version ?? ""} or newer here, and in nodes`
+    return [bad("version", ensureError(error).message, fix)]
   }
 }
 
