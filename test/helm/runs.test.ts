@@ -7,22 +7,11 @@ import { type NodeProcess, startNodeProcess } from "../support/node-process.js"
 import { type RunResult, run } from "../support/run.js"
 import { type Chart, noHelm, openChart, type Rendered } from "./support/chart.js"
 import { type Container, find, type Probe, workloads } from "./support/manifests.js"
+import { environmentOf, SECRET } from "./support/pod.js"
 
 const MAIN = resolve(import.meta.dirname, "../../dist/cli/main.js")
-const TOKEN = "of-a-secret"
 const POD = "mesh-murmur-agents-6d5f8c9b7-x2x4q"
 const AGENTS = resolve(import.meta.dirname, "../fixtures/scaled.ts")
-
-/** The environment that Kubernetes would make of it. */
-function environment({ env }: Container): Record<string, string> {
-  const made: Record<string, string> = {}
-  for (const { name, value, valueFrom } of env) {
-    const ofField = { "metadata.name": POD }[valueFrom?.fieldRef?.fieldPath ?? ""] ?? "somewhere"
-    const text = value ?? (valueFrom?.secretKeyRef === undefined ? ofField : TOKEN)
-    made[name] = text.replace(/\$\((\w+)\)/g, (whole, other: string) => made[other] ?? whole)
-  }
-  return made
-}
 
 // One pod, as the chart describes it, without Kubernetes: its command, its environment, its probes, its end.
 describe.skipIf(noHelm !== undefined || process.platform === "win32")("a pod of the chart", () => {
@@ -50,7 +39,7 @@ describe.skipIf(noHelm !== undefined || process.platform === "win32")("a pod of 
     expect(command).toBe("up")
     const deployed = await deploy() // as the hook does, before there is a node
     expect(deployed.code, deployed.stderr).toBe(0)
-    const env = environment(container)
+    const env = environmentOf(container, POD)
     expect(env.MURMUR_LISTEN).toBe("0.0.0.0:4300")
     node = await startNodeProcess(args, { env: { ...env, MURMUR_LISTEN: "0.0.0.0:0" } }) // any free port will do here
   })
@@ -62,7 +51,7 @@ describe.skipIf(noHelm !== undefined || process.platform === "win32")("a pod of 
   const deploy = (): Promise<RunResult> => {
     const job = containerOf("Job")
     return run(process.execPath, [MAIN, ...job.args], {
-      env: { ...process.env, ...environment(job) },
+      env: { ...process.env, ...environmentOf(job, POD) },
       timeoutMs: 60_000,
     })
   }
@@ -111,7 +100,7 @@ describe.skipIf(noHelm !== undefined || process.platform === "win32")("a pod of 
         body: JSON.stringify({ specversion: "1.0", id: "1", source: "/t", type: "scaled.given", data: { key: "k" } }),
       })
     expect((await publish({})).status).toBe(401)
-    expect((await publish({ authorization: `Bearer ${TOKEN}` })).status).toBe(202)
+    expect((await publish({ authorization: `Bearer ${SECRET}` })).status).toBe(202)
   })
 
   it("has a lag that KEDA finds: each trigger names a consumer of the server, and none is left out", async () => {

@@ -91,7 +91,7 @@ describe.skipIf(process.platform === "win32")("what the unit starts", () => {
     expect(name).toBe("up")
     const server = await startTestServer()
     try {
-      const { NATS_CREDS: _none, MURMUR_PATHS: _paths, ...env } = environment // as the page says for a server without users
+      const { NATS_NKEY: _none, MURMUR_PATHS: _paths, ...env } = environment // as the page says for a server without users
       const given = args.filter((arg) => arg !== "--json").flatMap((arg) => (arg === "$MURMUR_PATHS" ? paths() : [arg]))
       const node = await startNodeProcess([...given, "--port", "0"], {
         env: { ...env, MURMUR_NODE_ID: "host-triage", NATS_URL: server.url },
