@@ -149,6 +149,7 @@ async function main() {
     await import(pathToFileURL(file).href)
     count++
   }
+  Object.assign(Reflect, { getMetadata() {}, getOwnMetadata() {}, defineMetadata() {} }) // as src/cli/auth/certificates.ts
   for (const what of lazy) if (!OPTIONAL.includes(what)) await import(what)
   process.stdout.write("imported " + count + " modules\\n")
   process.exit(0)
