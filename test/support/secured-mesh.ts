@@ -22,8 +22,8 @@ export interface SecuredMesh {
   readonly identities: Identities
   /** The file with the seed of a node's user. */
   seedFile(node: string): string
-  /** What hosts what was declared for this node, with its credentials. */
-  start(node: string, options?: { telemetry?: Telemetry; id?: string }): Promise<MurmurNode>
+  /** A node with these credentials, that hosts what was declared for it, or something else. */
+  start(node: string, options?: { telemetry?: Telemetry; id?: string; hosted?: Partial<Hosted> }): Promise<MurmurNode>
   /** A connection with a node's credentials. */
   connect(node: string): Promise<Bus>
   /** What the server has refused so far. */
@@ -82,9 +82,9 @@ export async function startSecuredMesh(nodes: Readonly<Record<string, DeclaredNo
     return {
       ...{ server, mesh, admin, identities, connect, stop },
       seedFile: fileOf,
-      async start(name, { telemetry = noTelemetry, id } = {}) {
+      async start(name, { telemetry = noTelemetry, id, hosted } = {}) {
         const bus = await connect(name)
-        const { agents = [], sources = [], models } = nodes[name]?.hosted ?? {}
+        const { agents = [], sources = [], models } = hosted ?? nodes[name]?.hosted ?? {}
         const node = await MurmurNode.start({
           ...{ bus, telemetry, agents, sources },
           ...(models && { models }),
