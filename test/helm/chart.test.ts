@@ -102,6 +102,15 @@ describe.skipIf(noHelm !== undefined)("helm", () => {
     expect((await chart.render()).notes).toContain("POST /events lets nobody in")
   })
 
+  it("spreads over the pods of the group, unless it is told over which", async () => {
+    const spread = { maxSkew: 1, topologyKey: "zone", whenUnsatisfiable: "DoNotSchedule" }
+    const other = { ...spread, labelSelector: { matchLabels: { app: "all" } } }
+    const { manifests } = await chart.render({ groups: { agents: { topologySpreadConstraints: [spread, other] } } })
+    const [agents] = workloads(manifests)
+    const selectors = agents?.pod.topologySpreadConstraints?.map(({ labelSelector }) => labelSelector.matchLabels)
+    expect(selectors).toEqual([agents?.labels, { app: "all" }])
+  })
+
   it("turns off what is not wanted", async () => {
     const { manifests } = await chart.render({
       networkPolicy: { enabled: false },

