@@ -296,6 +296,17 @@ test("what the server changes of no stream is refused before anything is done", 
   expect(await streamNames(bus.link, ">")).toEqual(["test_DEAD"])
 })
 
+test("an account that allows fewer consumers than a stream may have is told what to raise", async () => {
+  const { port } = await server({
+    config: "accounts { A { jetstream { max_consumers: 900 }, users: [{ user: a, password: a }] } }",
+  })
+  const bus = await connect({ url: `nats://a:a@127.0.0.1:${port}` })
+  await expect(deploy(bus, of(idle()))).rejects.toMatchObject({
+    code: "STREAM_MIGRATE",
+    message: expect.stringContaining("leave max_consumers of the account unlimited"),
+  })
+})
+
 test("nodes with other code of an agent are told before its routes change", async () => {
   const bus = await connect(await server())
   const node = await startNode(bus, idle())

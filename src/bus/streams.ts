@@ -26,6 +26,7 @@ export const STREAM_NOT_FOUND = 10059
 const STREAM_EXISTS = 10058
 /** `no suitable peers for placement`, `replicas > 1 not supported in non-clustered mode`. */
 const TOO_FEW_SERVERS = new Set([10005, 10074])
+const CONSUMERS_LIMIT = 10026
 const REPLICAS_OF_A_CLUSTER = 3
 
 /** What the server never changes of a stream that is there. */
@@ -157,6 +158,9 @@ async function add({ manager, wanted, given, log }: Setup): Promise<void> {
 
 function whyNot(cause: unknown, { wanted, given }: Setup): string {
   const reason = (cause as Error).message
+  if (apiCode(cause) === CONSUMERS_LIMIT) {
+    return `${reason}: the stream may have ${wanted.max_consumers} consumers, so leave max_consumers of the account unlimited, or at least that`
+  }
   if (!isNoRoom(cause)) return reason
   const more = "free disk space, or raise max_file in the server's jetstream block"
   if (!given.has("max_bytes")) return `the server has too little storage left for the least of it (${reason}); ${more}`
