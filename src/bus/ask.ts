@@ -25,17 +25,21 @@ export async function askUntilAnswered<T>(link: Link, work: () => Promise<T>, si
 
 /**
  * Does what nobody takes at this moment again until somebody leads the stream, which takes some seconds when a server of a
- * cluster has died. What was taken, and has perhaps been done, is not done again.
+ * cluster has died. What may have been taken, since only the answer is missing, is done again where that does no harm.
  *
  * @throws what the server refuses, or what it said last
  */
-export async function throughElection<T>(work: () => Promise<T>): Promise<T> {
+export async function throughElection<T>(
+  work: () => Promise<T>,
+  { harmlessTwice = false }: { readonly harmlessTwice?: boolean } = {},
+): Promise<T> {
   const giveUpAt = performance.now() + ELECTION_MS_MAX
   for (let failures = 0; ; failures++) {
     try {
       return await work()
     } catch (error) {
-      if (!nobodyTookIt(error) || performance.now() > giveUpAt) throw error
+      const again = nobodyTookIt(error) || (harmlessTwice && error instanceof TimeoutError)
+      if (!again || performance.now() > giveUpAt) throw error
       await delay(Math.min(RETRY_MS_MAX, 50 * 2 ** Math.min(failures, 4)))
     }
   }

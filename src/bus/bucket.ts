@@ -32,6 +32,7 @@ export interface BucketOptions {
 
 /** What NATS takes for a key. With a wildcard another key would be read. */
 const KEY = /^(?!\.)[-/=.\w]+(?<!\.)$/
+const TWICE = { harmlessTwice: true }
 /** The server writes down that an entry has vanished, and forgets that after so long: it is the least that it takes. */
 const MARKER_MS = 1_000
 
@@ -97,7 +98,7 @@ export class Bucket {
     }
     const { streams } = this.link.manager
     const query = { last_by_subj: `$KV.${this.name}.${key}` }
-    const found = await throughElection(() => streams.getMessage(bucketStream(this.name), query))
+    const found = await throughElection(() => streams.getMessage(bucketStream(this.name), query), TWICE)
     if (found === null) return undefined
     const entry = entryOf(stored(found), `$KV.${this.name}.`)
     return entry.value === undefined ? undefined : entry
@@ -105,7 +106,12 @@ export class Bucket {
 
   /** @returns the new revision */
   put(key: string, value: unknown): Promise<number> {
-    return throughElection(() => this.kv.put(key, JSON.stringify(value)))
+    return throughElection(() => this.putNow(key, value), TWICE)
+  }
+
+  /** As `put`, but fails at once when nobody takes it: for what is written anew all the time. */
+  putNow(key: string, value: unknown): Promise<number> {
+    return this.kv.put(key, JSON.stringify(value))
   }
 
   /**
@@ -118,7 +124,7 @@ export class Bucket {
     const subject = `$KV.${this.name}.${key}`
     const { apiPrefix } = this.link.rights
     const prefix = apiPrefix === JS_API ? "" : `${apiPrefix}.` // as the client does it for `put`
-    await throughElection(() => this.link.client.publish(prefix + subject, JSON.stringify(value), { ttl }))
+    await throughElection(() => this.link.client.publish(prefix + subject, JSON.stringify(value), { ttl }), TWICE)
   }
 
   /** What time it is at the server that keeps the bucket, whose clock the entries' `at` is from. */
@@ -139,7 +145,7 @@ export class Bucket {
 
   /** Removes a key; fine when it is not there. */
   async delete(key: string): Promise<void> {
-    await throughElection(() => this.kv.delete(key))
+    await throughElection(() => this.kv.delete(key), TWICE)
   }
 
   /** What the bucket holds now: all, or the keys that fit a filter with NATS wildcards (`mine.>`). */

@@ -1,5 +1,6 @@
 import type { ConsumerConfig, ConsumerInfo } from "@nats-io/jetstream"
 import { ensureError, MurmurError } from "../errors.js"
+import { throughElection } from "./ask.js"
 import type { Link } from "./link.js"
 import { apiCode, type Difference, STREAM_NOT_FOUND } from "./streams.js"
 
@@ -47,7 +48,7 @@ export async function ensureDurable(link: Link, options: DurableOptions): Promis
   if (link.rights.restricted) return requireDurable(link, options)
   for (let tries = 1; ; tries++) {
     try {
-      return await createOrUpdate(link, options)
+      return await throughElection(() => createOrUpdate(link, options), { harmlessTwice: true })
     } catch (cause) {
       if (CONSUMER_EXISTS.includes(apiCode(cause)) && tries < TRIES_MAX) continue // somebody else was first
       if (cause instanceof MurmurError) throw cause

@@ -386,7 +386,7 @@ export class MurmurNode {
   async #announce(): Promise<void> {
     if (this.#left || !this.options.bus.connected) return
     try {
-      await this.buckets.presence.put(this.id, this.#presence())
+      await this.buckets.presence.putNow(this.id, this.#presence())
     } catch (error) {
       this.#log.debug({ error: ensureError(error) }, "cannot tell the mesh that this node is alive")
     }
