@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it, vi } from "vitest"
 import { NoteFiled, NoteSorted } from "../../examples/notes/events.js"
 import { type Bus, openBus } from "../../src/bus/bus.js"
 import { unfinished } from "../../src/node/audit/left.js"
-import { readAgentHistory } from "../../src/node/audit/read.js"
+import { readAgentHistory, readAllMessages } from "../../src/node/audit/read.js"
 import { checkHistory } from "../../src/node/audit/rules.js"
 import { buildCli } from "../cli/support/cli.js"
 import { until } from "../support/mesh.js"
@@ -150,6 +150,13 @@ describeWithContainers("the mesh of deploy/compose.yaml", () => {
       )
       expect([...numbers], `load-${topic}`).toEqual(Array.from({ length: numbers.size }, (_, at) => at + 1))
     }
+  })
+
+  it("denied nobody anything in all of that", { timeout: 30_000 }, async () => {
+    const { names } = operator
+    expect(await readAllMessages(operator, names.events, names.storedFilter("murmur.rights.denied"))).toEqual([])
+    const logs = await stack.compose("logs", "--no-color", "nats-1", "nats-2", "nats-3")
+    expect(logs.split("\n").filter((line) => /violation|authorization error/i.test(line))).toEqual([])
   })
 
   /** The nodes that own partitions of the librarian. */

@@ -41,6 +41,13 @@ it("the images are those that the project was made for", () => {
   expect(withDefaults(serviceOf("setup").build?.args.NODE_IMAGE ?? "")).toBe(base)
 })
 
+it("our own image is built once, by one recipe, and never looked for in a registry", () => {
+  const ours = all.filter(([, { image }]) => image === serviceOf("setup").image)
+  expect(ours.map(([name]) => name).sort()).toEqual(["deploy", "gateway", "murmur", "node", "setup"])
+  expect(all.filter(([, { build }]) => build !== undefined).map(([name]) => name)).toEqual(["setup"])
+  for (const [name, { pull_policy }] of ours) expect(pull_policy, name).toBe("never")
+})
+
 it("only this machine reaches what is published, and no port of a node that may be one of many is", () => {
   const published = all.flatMap(([name, { ports }]) => ports.map((port) => `${name} ${withDefaults(port)}`))
   for (const port of published) expect(port).toMatch(/^[\w-]+ 127\.0\.0\.1:\d+:\d+$/)
