@@ -19,7 +19,9 @@ export interface Nodes {
   readonly replicas: Readonly<Record<Sync, Readonly<Record<string, SettingRates>>>>
 }
 
-const EVENTS = { stateless: 16_000, stateful: 8_000, waiting: 6_000 }
+const EVENTS = { stateless: 16_000, stateful: 8_000, waiting: 4_000 }
+const RUNS = { kill: 4, stop: 2, drain: 2 }
+const LONG_RUNS = { kill: 20, stop: 10, drain: 10 }
 
 export async function measureNodes({ long, say }: NodesOptions): Promise<Nodes> {
   const server = await startTestServer()
@@ -27,7 +29,7 @@ export async function measureNodes({ long, say }: NodesOptions): Promise<Nodes> 
   const rounds = long ? 6 : 2
   try {
     const scaleOut = await measureScaleOut({ url, events: EVENTS, rounds: long ? 5 : 1, say })
-    const failover = await measureFailover({ url, pairs: 4, runs: long ? 15 : 5, say })
+    const failover = await measureFailover({ url, pairs: 5, runs: long ? LONG_RUNS : RUNS, say })
     const security = await measureSecurity({ load: { publishes: 12_000, steps: 6_000, rounds }, say })
     say("  sync default")
     const plain = await measureReplicas({ sync: "default", load: { publishes: 12_000, steps: 6_000, rounds }, say })
