@@ -119,6 +119,26 @@ describe("entries and watches", () => {
     await watching.stop()
   })
 
+  test("a watch that is broken off leaves no consumer behind", async () => {
+    await bucket.put("a", 1)
+    for await (const change of bucket.watch({ signal: new AbortController().signal })) {
+      if ("synced" in change) await bucket.put("a", 2)
+      else if (change.value === 2) break
+    }
+    await until("its consumer is gone", async () => {
+      const { state } = await bus.link.manager.streams.info("KV_test_things")
+      return state.consumer_count === 0
+    })
+  })
+
+  test("a watch ends when it is aborted, also while there is no server", async () => {
+    await server.kill9()
+    await until("the connection is lost", () => !bus.connected)
+    const watching = watch()
+    await watching.stop()
+    expect(watching.told).toEqual([])
+  })
+
   test("a watch of an empty bucket is synced at once", async () => {
     const watching = watch()
     await until("it is synced", () => watching.told.length > 0)

@@ -1,6 +1,8 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { headers } from "@nats-io/transport-node"
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { type Bus, openBus } from "../src/bus/bus.js"
 import { directBatch } from "../src/bus/direct-get.js"
+import type { Link } from "../src/bus/link.js"
 import { type DirectRead, followDirect, readDirect } from "../src/bus/read-direct.js"
 import { until } from "./support/mesh.js"
 import { startTestServer, type TestServer } from "./support/nats-server.js"
@@ -107,6 +109,64 @@ describe("history without a consumer", () => {
     for (let n = 0; n < 20; n++) await numbers()
     await bus.link.connection.flush()
     expect(await subscriptions()).toBe(before)
+  })
+})
+
+/** A server that holds nothing yet answers first; the next one has what the leader has. */
+function behindAtFirst(): Link {
+  const { connection, manager } = bus.link
+  let asked = 0
+  connection.subscribe("BEHIND.DIRECT.GET.LOG", {
+    callback: (_, message) => {
+      asked += 1
+      if (asked === 1) message.respond("", { headers: headers(404, "Message Not Found") })
+      else connection.publish("$JS.API.DIRECT.GET.LOG", message.data, { reply: message.reply ?? "" })
+    },
+  })
+  const getOptions = (): object => ({ ...manager.getOptions(), apiPrefix: "BEHIND" })
+  return { ...bus.link, manager: Object.create(manager, { getOptions: { value: getOptions } }) }
+}
+
+test.each([
+  ["sequence", (): DirectRead["from"] => ({ seq: 1 })],
+  ["time", (): DirectRead["from"] => ({ time: new Date(Date.now() - 60_000) })],
+])("from a %s: what the leader has is read, though the server that answers first has nothing", async (_, from) => {
+  await append(3)
+  const found: string[] = []
+  const read = { stream: "LOG", filter: "log.a", from: from() }
+  for await (const { data } of readDirect(behindAtFirst(), read)) found.push(Buffer.from(data).toString())
+  expect(found).toEqual(["0", "1", "2"])
+})
+
+describe("when nobody answers", () => {
+  test("an abort ends a reading, without a connection and with one", async () => {
+    await append(3)
+    for (const trouble of ["gone", "still"]) {
+      if (trouble === "gone") await server.kill9()
+      else server.pause()
+      if (trouble === "gone") await until("the connection is lost", () => !bus.connected)
+      const stopping = new AbortController()
+      const reading = numbers({ signal: stopping.signal })
+      stopping.abort()
+      const began = performance.now()
+      expect(await reading).toEqual([])
+      expect(performance.now() - began).toBeLessThan(3_000) // the question itself is waited for 5 s, the connection for ever
+      if (trouble === "gone") await server.restart()
+      else server.resume()
+      await until("the connection is back", () => bus.connected)
+    }
+  })
+
+  test("asking on a closed connection leaves nothing behind that ends the process later", async () => {
+    await bus.link.connection.close()
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+    try {
+      const query = { stream: "LOG", filter: ">", from: { seq: 1 }, countMax: 1 }
+      await expect(directBatch(bus.link, query)).rejects.toThrow(/closed/)
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })
 

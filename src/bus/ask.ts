@@ -10,12 +10,13 @@ const ELECTION_MS_MAX = 15_000
 /**
  * Asks for what does no harm twice, until the server answers.
  *
- * @throws MurmurError `BUS_CLOSED`, and what the server refuses
+ * @param signal gives up when it is aborted, also where nobody answers or there is no connection
+ * @throws MurmurError `BUS_CLOSED`, `BUS_UNAVAILABLE` when it was aborted, and what the server refuses
  */
 export async function askUntilAnswered<T>(link: Link, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   for (let failures = 0; ; failures++) {
     try {
-      return await link.state.ask(work)
+      return await link.state.ask(work, signal)
     } catch (error) {
       if (!isTransient(error) || signal?.aborted === true) throw error
       await delay(Math.min(RETRY_MS_MAX, 50 * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(() => {})

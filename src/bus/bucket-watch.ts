@@ -24,18 +24,23 @@ export async function* watchBucket(link: Link, watched: WatchedEntries): AsyncGe
   const { prefix, read } = readingOf(watched)
   const ending = new AbortController()
   const signal = AbortSignal.any([watched.signal, ending.signal])
+  let changes: AsyncGenerator<StoredMessage> | undefined
   try {
     const { state } = await askUntilAnswered(link, () => link.manager.streams.info(read.stream), signal)
-    const { changes, opened } = follow(link, { ...read, from: { seq: state.last_seq + 1 }, signal })
+    const following = follow(link, { ...read, from: { seq: state.last_seq + 1 }, signal })
+    changes = following.changes
     const first = changes.next() // asked for now: what is written while the rest is read is not passed over
     first.catch(() => {}) // it is awaited when the rest is read
-    await Promise.race([opened, first])
+    await Promise.race([following.opened, first])
     yield* entriesOf(link, watched, state.last_seq)
     if (watched.signal.aborted) return
     yield { synced: true }
     for (let next = await first; next.done !== true; next = await changes.next()) yield entryOf(next.value, prefix)
+  } catch (error) {
+    if (!watched.signal.aborted) throw error
   } finally {
     ending.abort()
+    changes?.return(undefined).catch(() => {}) // or it would stay where it is, with its consumer
   }
 }
 

@@ -24,23 +24,31 @@ export class ConnectionState {
   /**
    * Asks the server for something as soon as there is a connection, and gives up when it breaks.
    *
-   * @throws MurmurError `BUS_UNAVAILABLE` when the connection broke meanwhile: it may have been done; `BUS_CLOSED`
+   * @param signal gives up when it is aborted
+   * @throws MurmurError `BUS_UNAVAILABLE` when the connection broke meanwhile, or it was aborted: it may have been done;
+   *   `BUS_CLOSED`
    */
-  async ask<T>(work: () => Promise<T>): Promise<T> {
+  async ask<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     while (!this.connected) {
       if (this.connection.isClosed()) throw closed()
+      if (signal?.aborted === true) throw givenUp()
       await this.#change(LOOK_MS)
     }
+    if (signal?.aborted === true) throw givenUp()
     let stop = (): void => {}
+    let giveUp = (): void => {}
     const broken = new Promise<never>((_, reject) => {
       stop = () => reject(lost())
+      giveUp = () => reject(givenUp())
       this.#onChange.add(stop)
+      signal?.addEventListener("abort", giveUp, { once: true })
     })
     broken.catch(() => {}) // nobody's business once the work is done
     try {
       return await Promise.race([work(), broken])
     } finally {
       this.#onChange.delete(stop)
+      signal?.removeEventListener("abort", giveUp)
     }
   }
 
@@ -73,6 +81,10 @@ export class ConnectionState {
 
 function lost(): MurmurError {
   return new MurmurError("The connection to the bus was lost before the server answered", { code: "BUS_UNAVAILABLE" })
+}
+
+function givenUp(): MurmurError {
+  return new MurmurError("Nobody waits for the server's answer any more", { code: "BUS_UNAVAILABLE" })
 }
 
 function closed(): MurmurError {

@@ -56,7 +56,7 @@ export function directBatch(link: Link, query: DirectQuery | LastQuery): Promise
       subscription.unsubscribe()
       settled()
     }
-    const timer = setTimeout(() => settle(() => reject(new TimeoutError())), SILENCE_MS_MAX)
+    // first: on a closed connection it throws, and a timer would outlive it
     const subscription: Subscription & { requestSubject?: string } = connection.subscribe(inbox, {
       callback: (error, message) => {
         const code = message.headers?.code ?? 0
@@ -70,6 +70,7 @@ export function directBatch(link: Link, query: DirectQuery | LastQuery): Promise
         }
       },
     })
+    const timer = setTimeout(() => settle(() => reject(new TimeoutError())), SILENCE_MS_MAX)
     subscription.requestSubject = subject // so that the client hands a denied request to this callback
     connection.publish(subject, JSON.stringify(body(query)), { reply: inbox })
   })

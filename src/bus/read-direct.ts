@@ -28,9 +28,19 @@ const LOOK_MS = 250
  * Reads what a stream holds now, in order, without a consumer. The bulk comes from any of the stream's servers, which on a
  * cluster may be behind; the leader says what is next and when there is no more, so nothing that was acked is left out.
  *
+ * Ends early, and silently, when it is aborted.
+ *
  * Measured: 2,000 records in 21 ms (a consumer: 25 ms), 200 in 2 ms, none in 0.4 ms (1.0 ms).
  */
 export async function* readDirect(link: Link, read: DirectRead): AsyncGenerator<DirectMessage> {
+  try {
+    yield* readBatches(link, read)
+  } catch (error) {
+    if (!isAborted(read.signal)) throw error
+  }
+}
+
+async function* readBatches(link: Link, read: DirectRead): AsyncGenerator<DirectMessage> {
   const { stream, filter, toSeq = Number.POSITIVE_INFINITY, signal } = read
   let { from } = read
   for (let countMax = FIRST_BATCH; !isAborted(signal); countMax = BATCH_MAX) {
@@ -41,9 +51,9 @@ export async function* readDirect(link: Link, read: DirectRead): AsyncGenerator<
       yield message
       from = { seq: message.seq + 1 }
     }
-    if ("time" in from || from.seq > toSeq) return
+    if ("seq" in from && from.seq > toSeq) return
     if ((batch.at(-1)?.pending ?? 0) > 0) continue
-    const next = await nextOnLeader(link, { stream, filter, seq: from.seq }, signal)
+    const next = await nextOnLeader(link, { stream, filter, from }, signal)
     if (next === undefined || next.seq > toSeq) return
     if (batch.length === 0) await delay(BEHIND_MS)
   }
@@ -71,10 +81,12 @@ const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted 
 /** The next message that fits, as the stream's leader knows it. */
 export async function nextOnLeader(
   link: Link,
-  { stream, filter, seq }: { readonly stream: string; readonly filter: string; readonly seq: number },
+  { stream, filter, from }: Pick<DirectRead, "stream" | "filter" | "from">,
   signal?: AbortSignal,
 ): Promise<StoredMessage | undefined> {
-  const query = { seq: Math.max(1, seq), next_by_subj: filter }
+  // the client's types do not know that the leader takes a time as well
+  const start = "time" in from ? { start_time: from.time.toISOString() } : { seq: Math.max(1, from.seq) }
+  const query = { ...start, next_by_subj: filter } as { seq: number; next_by_subj: string }
   const found = await askUntilAnswered(link, () => link.manager.streams.getMessage(stream, query), signal)
   return found === null ? undefined : stored(found)
 }

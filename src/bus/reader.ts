@@ -125,15 +125,15 @@ interface End {
   readonly copies: boolean
 }
 
-async function endOf(link: Link, { stream, toSeq }: ReadOptions & { readonly toSeq?: number }): Promise<End> {
-  const { config, state } = await link.state.ask(() => link.manager.streams.info(stream))
+async function endOf(link: Link, { stream, toSeq, signal }: ReadOptions & { readonly toSeq?: number }): Promise<End> {
+  const { config, state } = await link.state.ask(() => link.manager.streams.info(stream), signal)
   return { seq: Math.min(toSeq ?? state.last_seq, state.last_seq), copies: config.num_replicas > 1 }
 }
 
-/** Whether the leader has something that is still to be read. A position in time without a message yet is taken as read. */
+/** Whether the leader has something that is still to be read. */
 async function isMore(link: Link, { stream, filter }: ReadOptions, from: StreamPosition, end: End): Promise<boolean> {
-  if (!end.copies || "time" in from || from.seq > end.seq) return false
-  const next = await nextOnLeader(link, { stream, filter, seq: from.seq })
+  if (!end.copies || ("seq" in from && from.seq > end.seq)) return false
+  const next = await nextOnLeader(link, { stream, filter, from })
   return next !== undefined && next.seq <= end.seq
 }
 
@@ -231,5 +231,5 @@ function orderedConsumer(link: Link, options: ReadOptions): Promise<Consumer> {
     config.deliver_policy = "by_start_sequence"
     config.opt_start_seq = Math.max(1, options.from.seq)
   }
-  return link.state.ask(() => link.client.consumers.get(options.stream, config))
+  return link.state.ask(() => link.client.consumers.get(options.stream, config), options.signal)
 }
