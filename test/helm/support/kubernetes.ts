@@ -4,6 +4,7 @@ import { dirname, join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { cacheRoot, thisPlatform } from "../../../src/bus/server/platform.js"
 import { run } from "../../support/run.js"
+import { npmReason } from "./helm.js"
 import type { Manifest } from "./manifests.js"
 
 /** Where the types and schemas of each API group are. */
@@ -51,7 +52,8 @@ async function install(): Promise<string> {
     for (const name of ["package.json", "package-lock.json"]) cpSync(join(pinned, name), join(folder, name))
     const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"] // npm checks each package against the lock
     const installed = await run("npm", args, { cwd: folder, timeoutMs: 120_000 })
-    if (installed.code !== 0) throw new Error(`npm cannot fetch the models of Kubernetes: ${installed.stderr.trim()}`)
+    if (installed.code !== 0)
+      throw new Error(`npm cannot fetch the models of Kubernetes: ${npmReason(installed.stderr)}`)
     renameSync(folder, target)
   } catch (error) {
     if (!existsSync(target)) throw error // else another test process was quicker
