@@ -1,5 +1,5 @@
-import { connect, type NatsConnection, nkeyAuthenticator, type Status } from "@nats-io/transport-node"
 import { readFileSync } from "node:fs"
+import { connect, type NatsConnection, nkeyAuthenticator, type Status } from "@nats-io/transport-node"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { z } from "zod"
 import { type AgentDefinition, defineAgent } from "../src/agents/define-agent.js"

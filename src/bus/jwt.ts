@@ -24,6 +24,11 @@ export interface AccountClaims {
   readonly jetstream: boolean
   readonly exports: readonly SharedService[]
   readonly imports: readonly ImportedService[]
+  /**
+   * What its users may publish and subscribe to; `undefined` for everything. It stands here and not in a user's own claims,
+   * since a client sends those in one line, and servers take lines of 4 KiB.
+   */
+  readonly rights: { readonly publish: readonly string[]; readonly subscribe: readonly string[] } | undefined
   /** Users that are not let in any more: what was issued before, in seconds since 1970. */
   readonly revoked: Readonly<Record<string, number>>
 }
@@ -45,7 +50,7 @@ export function signOperator(name: string, seed: string, systemAccount: string):
 
 /** An account's claims. @param operatorSeed signs them */
 export function signAccount(claims: AccountClaims, operatorSeed: string): Promise<string> {
-  const { name, account, jetstream, exports, imports, revoked } = claims
+  const { name, account, jetstream, exports, imports, rights, revoked } = claims
   return encodeAccount(
     name,
     account,
@@ -59,6 +64,9 @@ export function signAccount(claims: AccountClaims, operatorSeed: string): Promis
         ...{ name: subject, subject, account: from, type: "service" as const },
         ...(local !== subject && { local_subject: local }),
       })),
+      ...(rights !== undefined && {
+        default_permissions: { pub: { allow: [...rights.publish] }, sub: { allow: [...rights.subscribe] } },
+      }),
       ...(Object.keys(revoked).length > 0 && { revocations: { ...revoked } }),
     },
     { signer: operatorSeed },
@@ -72,21 +80,15 @@ export interface UserClaims {
   readonly seed: string
   /** Of its account. */
   readonly accountSeed: string
-  /** What it may publish and subscribe to; `undefined` for everything. */
-  readonly rights: { readonly publish: readonly string[]; readonly subscribe: readonly string[] } | undefined
   /** When it expires, in seconds since 1970; `undefined` for never. */
   readonly expires?: number | undefined
 }
 
 /** A credentials file of a user: its claims, signed by its account, and its seed. */
-export async function signUser({ name, seed, accountSeed, rights, expires }: UserClaims): Promise<string> {
+export async function signUser({ name, seed, accountSeed, expires }: UserClaims): Promise<string> {
   const limits = { subs: UNLIMITED, data: UNLIMITED, payload: UNLIMITED }
-  const permissions = rights && {
-    pub: { allow: [...rights.publish] },
-    sub: { allow: [...rights.subscribe] },
-  }
   const pair = fromSeed(Buffer.from(seed))
   const options = expires === undefined ? {} : { exp: expires }
-  const token = await encodeUser(name, pair, accountSeed, { ...limits, ...permissions }, options)
+  const token = await encodeUser(name, pair, accountSeed, limits, options)
   return Buffer.from(fmtCreds(token, pair)).toString()
 }

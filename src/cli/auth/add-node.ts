@@ -3,8 +3,8 @@ import { MurmurError } from "../../errors.js"
 import { compileRights } from "../../node/rights/compile.js"
 import { declarationFromCatalogue, declarationOf, type NodeDeclaration } from "../../node/rights/declaration.js"
 import type { Cli } from "../cli.js"
-import { AUTH_FOLDER, AuthFolder, type Records, seedFile, type User } from "./folder.js"
-import { INCLUDE, writeInclude } from "./includes.js"
+import { AUTH_FOLDER, AuthFolder, INCLUDE, type Records, seedFile, type User } from "./folder.js"
+import { writeInclude } from "./includes.js"
 import { loginFile } from "./init.js"
 import { type ReloadOptions, reload } from "./reload.js"
 import { tell } from "./tell.js"
@@ -43,12 +43,11 @@ export async function authAddNode(
     records.users.push(user)
     changed.add(login)
   }
-  const isOther = user.publish.join(" ") !== publish.join(" ")
   Object.assign(user, { publish, hosts })
   if (records.mode === "jwt") {
     const { makeAccounts, writeCreds } = await import("./signed.js")
     await makeAccounts(folder, records)
-    if (isOther || options.expires !== undefined) {
+    if (changed.has(login) || options.expires !== undefined) {
       await writeCreds(folder, user, expiry(options.expires))
       changed.add(login)
     }

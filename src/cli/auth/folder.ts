@@ -36,6 +36,9 @@ const Records = z.object({
 /** Who there is in a mesh. */
 export type Records = z.infer<typeof Records>
 
+/** What servers include. */
+export const INCLUDE = "auth.conf"
+
 const RECORDS = "identities.json"
 /** Nobody but their owner reads keys. */
 const SECRET = 0o600

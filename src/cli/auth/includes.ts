@@ -1,8 +1,5 @@
 import { accountsConfig } from "../../node/rights/server-config.js"
-import { type AuthFolder, identitiesOf, type Records } from "./folder.js"
-
-/** What servers include. */
-export const INCLUDE = "auth.conf"
+import { type AuthFolder, INCLUDE, identitiesOf, type Records } from "./folder.js"
 
 /** Writes what servers include, and with JWT the credentials of the users. @returns whether the include is another one now */
 export async function writeInclude(folder: AuthFolder, records: Records): Promise<boolean> {

@@ -1,8 +1,8 @@
 import { MurmurError } from "../../errors.js"
 import { MESH_ACCOUNT, SYSTEM_ACCOUNT } from "../../node/rights/server-config.js"
 import type { Cli } from "../cli.js"
-import { AUTH_FOLDER, AuthFolder, type Records, seedFile, type User } from "./folder.js"
-import { INCLUDE, writeInclude } from "./includes.js"
+import { AUTH_FOLDER, AuthFolder, INCLUDE, type Records, seedFile, type User } from "./folder.js"
+import { writeInclude } from "./includes.js"
 import { tell } from "./tell.js"
 
 /** Options of `murmur auth init`. */

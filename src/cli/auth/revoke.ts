@@ -1,7 +1,7 @@
 import { MurmurError } from "../../errors.js"
 import type { Cli } from "../cli.js"
-import { AUTH_FOLDER, AuthFolder, type Records, type User, userOf } from "./folder.js"
-import { INCLUDE, writeInclude } from "./includes.js"
+import { AUTH_FOLDER, AuthFolder, INCLUDE, type Records, type User, userOf } from "./folder.js"
+import { writeInclude } from "./includes.js"
 import { type ReloadOptions, reload } from "./reload.js"
 import { tell } from "./tell.js"
 

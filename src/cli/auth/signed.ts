@@ -1,8 +1,7 @@
-import { publicKeyOf } from "../../bus/identity.js"
 import { type AccountClaims, signAccount, signOperator, signUser } from "../../bus/jwt.js"
 import { importedName } from "../../bus/rights.js"
 import { hasManyAnswers, isOfMesh, MESH_ACCOUNT, nodeAccount, SYSTEM_ACCOUNT } from "../../node/rights/server-config.js"
-import { type AuthFolder, type Records, seedFile, type User } from "./folder.js"
+import { type AuthFolder, INCLUDE, type Records, seedFile, type User } from "./folder.js"
 
 /** The seed of the operator, who signs accounts. */
 const OPERATOR_SEED = "operator-jwt.nk"
@@ -20,17 +19,24 @@ export async function makeAccounts(folder: AuthFolder, records: Records): Promis
   }
 }
 
-/** What servers include: the operator, and all accounts as it has signed them. */
+/**
+ * What servers include: the operator, and all accounts as it has signed them. What says the same as before is not signed
+ * anew: a server does not take another operator without a restart.
+ */
 export async function signedConfig(folder: AuthFolder, records: Records): Promise<string> {
   const operator = await folder.seed(OPERATOR_SEED)
-  const { accounts } = records
-  const tokens = await Promise.all(
-    accountNames(records).map(async (name) => `  ${accounts[name]}: ${await accountToken(folder, records, name)}`),
-  )
+  const { accounts, mesh } = records
+  const before = tokensIn((await folder.read(INCLUDE)) ?? "")
+  const system = accounts[SYSTEM_ACCOUNT] ?? ""
+  const tokens: string[] = []
+  for (const name of accountNames(records)) {
+    const token = await signAccount(claimsOf(records, name), operator)
+    tokens.push(`  ${accounts[name]}: ${sameAsBefore(before, token)}`)
+  }
   return [
     "# Written by murmur auth; changes are overwritten. Include it in the configuration of each server.",
-    `operator: ${await signOperator(records.mesh, operator, accounts[SYSTEM_ACCOUNT] ?? "")}`,
-    `system_account: ${accounts[SYSTEM_ACCOUNT]}`,
+    `operator: ${sameAsBefore(before, await signOperator(mesh, operator, system))}`,
+    `system_account: ${system}`,
     "resolver: MEMORY",
     "resolver_preload: {",
     ...tokens,
@@ -39,9 +45,19 @@ export async function signedConfig(folder: AuthFolder, records: Records): Promis
   ].join("\n")
 }
 
-/** An account as the operator has signed it. */
-export async function accountToken(folder: AuthFolder, records: Records, name: string): Promise<string> {
-  return signAccount(claimsOf(records, name), await folder.seed(OPERATOR_SEED))
+/** The tokens in what was written before, by what they say. */
+function tokensIn(text: string): ReadonlyMap<string, string> {
+  return new Map((text.match(/\beyJ\S+/g) ?? []).map((token) => [meaningOf(token), token]))
+}
+
+function sameAsBefore(before: ReadonlyMap<string, string>, token: string): string {
+  return before.get(meaningOf(token)) ?? token
+}
+
+/** What a token says, but for when it was signed. */
+function meaningOf(token: string): string {
+  const { sub, nats } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
+  return JSON.stringify([sub, nats])
 }
 
 function claimsOf({ users, accounts, revoked }: Records, name: string): AccountClaims {
@@ -53,6 +69,10 @@ function claimsOf({ users, accounts, revoked }: Records, name: string): AccountC
   return {
     ...{ name, account: accounts[name] ?? "", jetstream: name === MESH_ACCOUNT, revoked: revoked[name] ?? {} },
     exports: name === MESH_ACCOUNT ? shared.map((subject) => ({ subject, many: hasManyAnswers(subject) })) : [],
+    rights: node && {
+      publish: node.publish.map(importedName),
+      subscribe: node.keys.map((key) => `_INBOX_${key}.>`),
+    },
     imports: imports.map((subject) => ({ subject, account: mesh, local: importedName(subject) })),
   }
 }
@@ -60,12 +80,8 @@ function claimsOf({ users, accounts, revoked }: Records, name: string): AccountC
 /** Writes the credentials of a user, by its newest key. @param expires in seconds since 1970 */
 export async function writeCreds(folder: AuthFolder, user: User, expires?: number): Promise<void> {
   const seed = await folder.seed(seedFile(user.name))
-  const rights =
-    user.kind === "node"
-      ? { publish: user.publish.map(importedName), subscribe: [`_INBOX_${publicKeyOf(seed)}.>`] }
-      : undefined
   const accountSeedText = await folder.seed(accountSeed(accountOf(user)))
-  const creds = await signUser({ name: user.name, seed, accountSeed: accountSeedText, rights, expires })
+  const creds = await signUser({ name: user.name, seed, accountSeed: accountSeedText, expires })
   await folder.writeSecret(credsFile(user.name), creds)
 }
 
