@@ -32,7 +32,7 @@ const refused: string[] = []
 
 beforeAll(async () => {
   mesh = await startSecuredMesh({ a: { hosted: { agents: [agent("a")] } }, b: { hosted: { agents: [agent("b")] } } })
-  await (await mesh.start("b")).bus.connected
+  await mesh.start("b")
   await mesh.start("a")
   await mesh.admin.publish(Order({ n: 1 }, { id: "o1" }), { producer: "cli" })
   await take(mesh.admin, "shop.done", 2)
