@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 import { type Bus, openBus } from "../src/bus/bus.js"
 import type { Due } from "../src/bus/schedules.js"
 import { until } from "./support/mesh.js"
@@ -99,6 +99,24 @@ describe.concurrent("schedules", () => {
         return info.num_pending + info.num_ack_pending === 0
       })
       expect(dues.map(({ id }) => id)).toEqual([`${bus.names.timers}:11`])
+    }),
+  )
+
+  test(
+    "a firing is not taken for an old one because a server that is behind knows of none since",
+    timed(async (clockwork) => {
+      const { bus } = clockwork
+      const subject = "test.due.clock.every/second"
+      for (let n = 0; n < 2; n++) bus.link.connection.publish(subject, "")
+      await bus.link.connection.flush()
+      const before = await bus.link.manager.direct.getMessage(bus.names.timers, { seq: 1 })
+      vi.spyOn(bus.link.manager.direct, "getMessage").mockResolvedValue(before)
+      const stored = async () => await bus.link.manager.streams.getMessage(bus.names.timers, { seq: 2 })
+      const at = (await stored())?.time.getTime() ?? Number.NaN
+      await until("both are so old that one of them would do", () => Date.now() - at > 5_200, 10_000)
+      const dues: Due[] = []
+      clockwork.consume((due) => void dues.push(due))
+      await until("the newest ran", () => dues.some(({ id }) => id === `${bus.names.timers}:2`))
     }),
   )
 

@@ -1,6 +1,7 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { createInbox, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node"
 import { type Log, silentLog } from "../telemetry/ports.js"
+import { throughElection } from "./ask.js"
 import { Bucket, type BucketOptions } from "./bucket.js"
 import { type ConnectionOptions, connectNats } from "./connection.js"
 import { ConnectionState } from "./connection-state.js"
@@ -13,7 +14,6 @@ import { MeshNames, type StreamLayout } from "./subjects.js"
 import { within } from "./within.js"
 
 const FLUSH_MS_MAX = 2_000
-const LAYOUT_MS_MAX = 2_000
 
 /** Which mesh, on which servers. */
 export interface BusOptions extends ConnectionOptions {
@@ -158,20 +158,19 @@ export async function withLayout(link: Link, options: BusOptions): Promise<BusOp
 }
 
 /** A mesh whose events have a stream, and whose session logs have none in common, has one for each agent. */
-async function findLayout({ manager, rights }: Link, names: MeshNames): Promise<StreamLayout> {
-  if (rights.restricted) return "agent"
-  const isThere = async (stream: string): Promise<boolean> => {
-    let found = false
-    await within(
-      LAYOUT_MS_MAX,
-      streamInfo(manager, stream).then((info) => {
-        found = info !== undefined
-      }),
-    )
-    return found
+async function findLayout(link: Link, names: MeshNames): Promise<StreamLayout> {
+  if (link.rights.restricted) return "agent"
+  const [events, common] = await Promise.all([isThere(link, names.events), isThere(link, names.sessionsOf("any"))])
+  return events === true && common === false ? "agent" : "mesh"
+}
+
+/** A stream that elects its leader is not one that is missing. @returns `undefined` when nobody could say */
+async function isThere({ manager }: Link, stream: string): Promise<boolean | undefined> {
+  try {
+    return (await throughElection(() => streamInfo(manager, stream), { harmlessTwice: true })) !== undefined
+  } catch {
+    return undefined
   }
-  const [events, common] = await Promise.all([isThere(names.events), isThere(names.sessionsOf("any"))])
-  return events && !common ? "agent" : "mesh"
 }
 
 /** Connects. @throws MurmurError `NAME_INVALID` for the mesh's name, and as {@link connectNats} */

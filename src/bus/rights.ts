@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node"
+import { type NatsConnection, TimeoutError } from "@nats-io/transport-node"
 
 /** What a user may publish to, as its server tells it. */
 interface Permissions {
@@ -15,6 +15,8 @@ export const JS_API = "$JS.API"
  */
 export const IMPORTED_API = "$MURMUR.API"
 const ANSWER_MS = 2_000
+/** A server that is busy answers late: what it did not say must not be taken for a right to everything. */
+const TRIES_MAX = 5
 
 /** The name by which a client in an account of its own publishes to a subject of the mesh's account. */
 export function importedName(subject: string): string {
@@ -44,12 +46,14 @@ export class Rights {
 
   /** Asks the server. Where it may not be asked, everything is tried. */
   static async of(connection: NatsConnection): Promise<Rights> {
-    try {
-      const reply = await connection.request(USER_INFO, "", { timeout: ANSWER_MS })
-      const { data } = reply.json<{ data?: { user?: string; permissions?: Permissions } }>()
-      return new Rights(data?.user ?? "", data?.permissions ?? {})
-    } catch {
-      return Rights.all
+    for (let tries = 1; ; tries++) {
+      try {
+        const reply = await connection.request(USER_INFO, "", { timeout: ANSWER_MS })
+        const { data } = reply.json<{ data?: { user?: string; permissions?: Permissions } }>()
+        return new Rights(data?.user ?? "", data?.permissions ?? {})
+      } catch (error) {
+        if (!(error instanceof TimeoutError) || tries === TRIES_MAX) return Rights.all
+      }
     }
   }
 

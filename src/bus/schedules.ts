@@ -91,7 +91,7 @@ export class Schedules {
   async #current(message: StreamMessage): Promise<boolean> {
     if (Date.now() - message.time.getTime() < COALESCE_AFTER_MS) return true
     const last = await this.link.manager.direct.getMessage(this.names.timers, { last_by_subj: message.subject })
-    return last === null || last.seq === message.seq
+    return last === null || last.seq <= message.seq // of a server that is behind it is an earlier one
   }
 
   #due(owner: string, message: StreamMessage): Due {
