@@ -40,7 +40,7 @@ export default defineConfig({
           name: "containers",
           include: ["test/containers/**/*.test.ts"],
           testTimeout: 120_000,
-          hookTimeout: 600_000,
+          hookTimeout: 960_000,
         },
       },
       { extends: true, test: { name: "docs", include: ["test/docs-snippets.test.ts"] } },

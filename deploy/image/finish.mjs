@@ -1,11 +1,12 @@
 // Makes what goes into the image out of what npm and the compiler left in a folder: leaves out what Node never reads,
 // adds the command, and gives every file the same time, so that the same commit makes the same files.
-//   node finish.mjs <folder>        SOURCE_DATE_EPOCH: that time, in seconds
+//   node finish.mjs <packages> <rest>        SOURCE_DATE_EPOCH: that time, in seconds
+// The first folder is the root of a layer with packages, the second is made: the root of the one above it.
 import { chmodSync, cpSync, lutimesSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs"
 import { join } from "node:path"
 
-const folder = process.argv[2]
-const home = join(folder, "app/node_modules/murmur")
+const [packages, rest] = process.argv.slice(2)
+const home = join(packages, "app/node_modules/murmur")
 const modules = join(home, "node_modules")
 const time = Number(process.env.SOURCE_DATE_EPOCH ?? 0)
 
@@ -33,13 +34,15 @@ for (const path of openTelemetryForBundlers()) rmSync(path, { recursive: true, f
 for (const path of files(home)) if (UNREAD.test(path)) rmSync(path)
 for (const name of ["package-lock.json", ".npmrc"]) rmSync(join(home, name))
 
-const rest = join(folder, "rest")
 cpSync(home, join(rest, "app/node_modules/murmur"), { recursive: true, filter: (path) => path !== modules })
+for (const name of readdirSync(home)) {
+  if (name !== "node_modules") rmSync(join(home, name), { recursive: true })
+}
 mkdirSync(join(rest, "app/agents"))
 mkdirSync(join(rest, "usr/local/bin"), { recursive: true })
 chmodSync(join(rest, "app/node_modules/murmur/dist/cli/main.js"), 0o755)
 symlinkSync("/app/node_modules/murmur/dist/cli/main.js", join(rest, "usr/local/bin/murmur"))
-setTimes(folder)
+for (const layer of [packages, rest]) setTimes(layer)
 
 /** Node reads `build/src`; the other two are for bundlers. */
 function openTelemetryForBundlers() {
