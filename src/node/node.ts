@@ -27,7 +27,7 @@ import { Members } from "./balance/members.js"
 import { type Change, followBucket } from "./bucket-follow.js"
 import { type MeshBuckets, openBuckets, PRESENCE_TTL_MS, type PresenceRecord } from "./buckets.js"
 import { agentRecord, noteInCatalogue } from "./catalogue.js"
-import { deployForNode } from "./deployment/node.js"
+import { prepareForNode } from "./deployment/node.js"
 import { checkStamp, STAMP_KEY } from "./deployment/stamp.js"
 import { drainKey, drainMeaning } from "./drain-wish.js"
 import { amountOf, type NodeGuards, openGuards } from "./guards.js"
@@ -130,7 +130,8 @@ export class MurmurNode {
     checkNames(options)
     const { bus } = options
     const { log } = options.telemetry
-    await deployForNode(bus, options, { log, signal: new AbortController().signal })
+    const deploy = await prepareForNode(bus, options, log)
+    await deploy(new AbortController().signal)
     const buckets = await openBuckets(bus)
     const routes = {} as { live: LiveRoutes }
     const node = new MurmurNode(options, buckets, routes, await openGuards(bus, options.telemetry))
@@ -208,16 +209,16 @@ export class MurmurNode {
    */
   async replace(hosted: Hosted): Promise<void> {
     checkNames(hosted)
+    const names = hosted.agents.map(({ name }) => name)
+    const gone = [...this.#hosts.keys()].filter((name) => !names.includes(name))
+    const deploy = await prepareForNode(this.bus, { ...hosted, gone }, this.#log) // refused, the running code goes on
     this.#minds.replace(hosted.models)
-    const gone: string[] = []
     for (const [name, host] of this.#hosts) {
-      const next = hosted.agents.find((agent) => agent.name === name)
-      if (next === host.agent) continue
+      if (hosted.agents.includes(host.agent)) continue
       await host.stop(this.#graceMs)
       this.#hosts.delete(name)
-      if (next === undefined) gone.push(name)
     }
-    await deployForNode(this.bus, { ...hosted, gone }, { log: this.#log, signal: this.#stopping.signal })
+    await deploy(this.#stopping.signal)
     this.routes.live.replaceCode(codeRoutes(hosted.agents))
     for (const agent of hosted.agents) if (!this.#hosts.has(agent.name)) this.#addAgent(agent)
     await this.#replaceSources(hosted.sources)
@@ -239,8 +240,10 @@ export class MurmurNode {
     this.#stopping.abort()
     this.#balance.stop()
     void this.#announce() // others may prepare to take over
+    const { steady } = systemClock
+    const over = steady() + graceMs // of all of it together: whoever sent the signal waits no longer
     await Promise.all(this.sources.map((source) => source.stop(graceMs)))
-    await Promise.all(this.hosts.map((host) => host.stop(graceMs)))
+    await Promise.all(this.hosts.map((host) => host.stop(Math.max(0, over - steady()))))
     await this.#minds.close()
     clearInterval(this.#presenceTimer)
     this.#left = true
