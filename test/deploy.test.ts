@@ -223,13 +223,15 @@ test("a pipeline that has windows keeps its partitions", async () => {
       partitions,
       react: (things$) => things$.pipe(tumbling(50)) as never,
     })
-  await deploy(bus, of(pipeline(1)))
+  const node = await startNode(bus, pipeline(1))
   expect((await planDeployment(bus, of(pipeline(8)))).refusals).toEqual([]) // nothing is kept yet
   await bus.publisher.append("test.ses.pipeline._windows.0", Buffer.from("{}"), 0)
   const plan = await planDeployment(bus, of(pipeline(8)))
   expect(plan.refusals).toEqual([expect.stringContaining("cannot go from 1 to 8 partitions")])
   await expect(applyPlan(plan, AbortSignal.timeout(1_000))).rejects.toMatchObject({ code: "DEPLOY_REFUSED" })
   await expect(startNode(bus, pipeline(8))).rejects.toMatchObject({ code: "DEPLOY_REFUSED" })
+  await expect(node.replace({ agents: [pipeline(8)], sources: [] })).rejects.toMatchObject({ code: "DEPLOY_REFUSED" })
+  expect(node.hosts.map(({ agent }) => agent.partitions)).toEqual([1])
 })
 
 test("the layout is changed while there is nothing in it, and not once there are sessions or nodes", async () => {

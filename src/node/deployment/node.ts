@@ -6,24 +6,31 @@ import type { Log } from "../../telemetry/ports.js"
 import { openBuckets } from "../buckets.js"
 import { requireInCatalogue } from "../catalogue.js"
 import { deployConsumers } from "./consumers.js"
-import { applyPlan, planDeployment } from "./deploy.js"
+import { applyPlan, planDeployment, refuse } from "./deploy.js"
 import { checkStamp, STAMP_KEY } from "./stamp.js"
 import { type DeployOptions, wantedOf } from "./wanted.js"
 
 /**
- * Sees to it that the mesh has what a node hosts. A node with the right to do so makes it; others find it deployed.
+ * Looks what a mesh lacks of what a node hosts; what is returned makes it. A node without the right to make it finds it
+ * deployed.
  *
- * @throws MurmurError `NOT_DEPLOYED`, `MESH_TOO_NEW`; as `applyPlan`
+ * @throws MurmurError `NOT_DEPLOYED`, `MESH_TOO_NEW`, `DEPLOY_REFUSED`; what is returned as `applyPlan`
  */
-export async function deployForNode(
+export async function prepareForNode(
   bus: Bus,
   options: Pick<DeployOptions, "agents" | "sources" | "retention" | "gone">,
-  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
-): Promise<void> {
-  if (bus.link.rights.restricted) return requireDeployed(bus, options, log)
+  log: Log,
+): Promise<(signal: AbortSignal) => Promise<void>> {
+  if (bus.link.rights.restricted) {
+    await requireDeployed(bus, options, log)
+    return async () => {}
+  }
   const plan = await planDeployment(bus, { ...options, ahead: false })
+  refuse(plan.mesh, plan.refusals)
   for (const caution of plan.cautions) log.warn({}, caution)
-  for (const told of await applyPlan(plan, signal)) log.warn({}, told)
+  return async (signal) => {
+    for (const told of await applyPlan(plan, signal)) log.warn({}, told)
+  }
 }
 
 /** Where the code declares something else than what was deployed, as for a while in a rolling update, the log says so. */
