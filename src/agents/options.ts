@@ -1,6 +1,6 @@
 import { isEventDefinition } from "../bus/define-event.js"
 import { MurmurError } from "../errors.js"
-import { type Labels, labelProblem } from "../labels.js"
+import { type Labels, labelProblem } from "../router/labels.js"
 import type { AgentDefinition, AgentOptions, AgentState, SupervisionOptions } from "./define-agent.js"
 import { checkMind, type GivenMind } from "./mind-options.js"
 import { composeState } from "./minds/history/compose.js"

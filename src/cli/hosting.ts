@@ -1,5 +1,5 @@
-import { type Labels, labelProblem } from "../labels.js"
 import type { Selection } from "../node/selection.js"
+import { type Labels, labelProblem } from "../router/labels.js"
 import { usageError, wholeNumber } from "./usage.js"
 
 /** What `murmur up` was told of what it is to host. */

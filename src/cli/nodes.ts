@@ -1,5 +1,5 @@
-import { labelText } from "../labels.js"
 import { type NodeView, nodeViews, readMesh } from "../node/mesh-view.js"
+import { labelText } from "../router/labels.js"
 import type { Cli } from "./cli.js"
 import { withMesh } from "./connect.js"
 import { duration } from "./text.js"

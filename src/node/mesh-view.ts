@@ -1,6 +1,6 @@
 import { type Consumed, eventDurables } from "../agents/host.js"
 import type { BusCore } from "../bus/bus-core.js"
-import { hasLabels, type Labels, labelText } from "../labels.js"
+import { hasLabels, type Labels, labelText } from "../router/labels.js"
 import { LiveRoutes } from "../router/live.js"
 import { matches } from "../router/pattern.js"
 import type { Route } from "../router/route.js"

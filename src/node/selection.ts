@@ -1,6 +1,6 @@
 import { MurmurError } from "../errors.js"
-import { hasLabels, type Labels, labelText } from "../labels.js"
 import { closest } from "../router/closest.js"
+import { hasLabels, type Labels, labelText } from "../router/labels.js"
 import type { Hosted } from "./hosted.js"
 
 /** Which of the agents and sources of its files a node hosts. */

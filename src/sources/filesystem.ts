@@ -1,4 +1,4 @@
-import type { Labels } from "../labels.js"
+import type { Labels } from "../router/labels.js"
 import { Debouncer } from "./filesystem/debouncer.js"
 import { FileChanged, FileCreated, FileDeleted } from "./filesystem/events.js"
 import { compileIgnore, type Ignore } from "./filesystem/ignore.js"

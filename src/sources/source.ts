@@ -3,7 +3,7 @@ import type { EventDraft } from "../bus/event.js"
 import type { PublishAck } from "../bus/publisher.js"
 import { checkName } from "../bus/subjects.js"
 import { MurmurError } from "../errors.js"
-import { type Labels, labelProblem } from "../labels.js"
+import { type Labels, labelProblem } from "../router/labels.js"
 import type { Log } from "../telemetry/ports.js"
 
 const SOURCE = Symbol.for("murmur.source")
