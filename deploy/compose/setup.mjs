@@ -19,7 +19,8 @@ const { GATEWAY_AGENTS = "", NODE_AGENTS = "" } = process.env
 murmur("init", "--tls", "nats-1,nats-2,nats-3,localhost,127.0.0.1")
 murmur("add-node", "gateway", AGENTS, "--agents", GATEWAY_AGENTS, "--http")
 murmur("add-node", "node", AGENTS, "--agents", NODE_AGENTS)
-if (!existsSync(join(AUTH, "token"))) writeFileSync(join(AUTH, "token"), randomBytes(32).toString("base64url"), { mode: 0o600 })
+if (!existsSync(join(AUTH, "token")))
+  writeFileSync(join(AUTH, "token"), randomBytes(32).toString("base64url"), { mode: 0o600 })
 
 give("nats", { "auth.conf": "auth.conf", "server.pem": "server.pem", "server.key": "server.key", "ca.pem": "ca.pem" })
 for (const user of ["deployer", "operator", "gateway", "node"]) {
