@@ -19,8 +19,7 @@ const { GATEWAY_AGENTS = "", NODE_AGENTS = "" } = process.env
 murmur("init", "--tls", "nats-1,nats-2,nats-3,localhost,127.0.0.1")
 murmur("add-node", "gateway", AGENTS, "--agents", GATEWAY_AGENTS, "--http")
 murmur("add-node", "node", AGENTS, "--agents", NODE_AGENTS)
-if (!existsSync(join(AUTH, "token")))
-  writeFileSync(join(AUTH, "token"), randomBytes(32).toString("base64url"), { mode: 0o600 })
+makeToken(join(AUTH, "token"))
 
 give("nats", { "auth.conf": "auth.conf", "server.pem": "server.pem", "server.key": "server.key", "ca.pem": "ca.pem" })
 for (const user of ["deployer", "operator", "gateway", "node"]) {
@@ -31,6 +30,11 @@ for (const server of readdirSync(DATA)) chownSync(join(DATA, server), USER, USER
 /** Runs "murmur auth". */
 function murmur(...args) {
   execFileSync(process.execPath, [MURMUR, "auth", ...args, "--dir", AUTH], { stdio: "inherit" })
+}
+
+/** What producers show to the gateway. */
+function makeToken(file) {
+  if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString("base64url"), { mode: 0o600 })
 }
 
 /** Copies files for a service, which alone may read them. They are replaced in one move: nobody reads half a file. */
