@@ -28,7 +28,6 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()
   await server?.stop()
   server = undefined
-  process.exitCode = 0
   rmSync(dir, { recursive: true, force: true })
 })
 

@@ -1,5 +1,14 @@
 import { X509Certificate } from "node:crypto"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join, resolve } from "node:path"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
@@ -106,7 +115,9 @@ test("what does not fit is said, and nothing is overwritten", async () => {
   expect(errorOf(await auth("add-node", "No Name", AGENTS))).toMatchObject({ code: "AUTH_USER" })
   expect(errorOf(await auth("rotate", "nobody"))).toMatchObject({ code: "AUTH_USER" })
   expect(errorOf(await auth("revoke", "deployer"))).toMatchObject({ code: "AUTH_USER" })
-  expect(errorOf(await auth("rotate", "deployer", "--now", "--pid", "999999999"))).toMatchObject({ code: "AUTH_RELOAD" })
+  expect(errorOf(await auth("rotate", "deployer", "--now", "--pid", "999999999"))).toMatchObject({
+    code: "AUTH_RELOAD",
+  })
   writeFileSync(join(dir, "identities.json"), "{}")
   expect(errorOf(await auth("init"))).toMatchObject({ code: "AUTH_FOLDER" })
 })

@@ -3,7 +3,7 @@ import { durableInfo } from "../../bus/consumers.js"
 import { importedName } from "../../bus/rights.js"
 import { streamInfo } from "../../bus/streams.js"
 import { MeshNames } from "../../bus/subjects.js"
-import { ensureError } from "../../errors.js"
+import { ensureError, MurmurError } from "../../errors.js"
 import { compileRights } from "../../node/rights/compile.js"
 import type { Cli } from "../cli.js"
 import { serverUrl } from "../connect.js"
@@ -26,7 +26,11 @@ interface Finding {
   readonly detail: string
 }
 
-/** `murmur auth check [name] [paths...]`: logs in as each node and compares what it may do with what it needs. */
+/**
+ * `murmur auth check [name] [paths...]`: logs in as each node and compares what it may do with what it needs.
+ *
+ * @throws MurmurError `AUTH_DIFFERS` after it has told how
+ */
 export async function authCheck(
   cli: Cli,
   [name, paths]: [string | undefined, readonly string[]],
@@ -38,12 +42,17 @@ export async function authCheck(
   const needed = paths.length === 0 ? undefined : await neededBy(cli, records, paths, options)
   const findings: Finding[] = []
   for (const user of users) findings.push(await check(cli, folder, { records, user, needed }))
-  if (findings.some(({ ok }) => !ok)) process.exitCode = 1
-  if (cli.options.json) return cli.out.json(findings)
-  await cli.out.table(
-    ["user", "", "detail"],
-    findings.map(({ user, ok, detail }) => [user, ok ? "ok" : "differs", detail]),
-  )
+  await (cli.options.json ? cli.out.json(findings) : print(cli, findings))
+  const wrong = findings.filter(({ ok }) => !ok)
+  if (wrong.length === 0) return
+  throw new MurmurError(`Rights are not as they should be of: ${wrong.map(({ user }) => user).join(", ")}`, {
+    code: "AUTH_DIFFERS",
+  })
+}
+
+async function print(cli: Cli, findings: readonly Finding[]): Promise<void> {
+  const rows = findings.map(({ user, ok, detail }) => [user, ok ? "ok" : "differs", detail])
+  await cli.out.table(["user", "", "detail"], rows)
   for (const finding of findings) await show(cli, finding)
 }
 

@@ -16,7 +16,11 @@ const Alarm = defineEvent("market.alarm", z.object({}))
 const tool = defineTool({ name: "t", description: "t", input: z.object({}), effect: "read", run: () => null })
 
 const watcher = defineAgent("watcher", { on: [Tick], emits: [Alarm], handle() {} }) as AgentDefinition
-const folder = defineAgent("folder", { on: [Tick], emits: [Alarm], react: (ticks) => ticks as never }) as AgentDefinition
+const folder = defineAgent("folder", {
+  on: [Tick],
+  emits: [Alarm],
+  react: (ticks) => ticks as never,
+}) as AgentDefinition
 const feed = defineSource("feed", { emits: [Tick], run: async () => {} })
 
 const names = new MeshNames("m")
