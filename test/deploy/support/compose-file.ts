@@ -29,6 +29,7 @@ const Service = z.strictObject({
   restart: z.string().optional(),
   stop_grace_period: z.string().optional(),
   read_only: z.boolean().optional(),
+  mem_limit: z.string().optional(),
   tmpfs: z.array(z.string()).optional(),
   cap_drop: z.array(z.string()).optional(),
   cap_add: z.array(z.string()).optional(),
