@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "vitest"
+import { Artifacts } from "../src/bus/artifacts.js"
 import { type Bus, openBus } from "../src/bus/bus.js"
 import { openLink, withLayout } from "../src/bus/bus-core.js"
 import type { Link } from "../src/bus/link.js"
+import type { Rights } from "../src/bus/rights.js"
+import { readSession } from "../src/node/session-view.js"
 import { startTestServer, type TestServer } from "./support/nats-server.js"
 
 let server: TestServer
@@ -40,5 +43,23 @@ test.each([
   await bus.ensureStreams({ agents: ["one"] })
   const link = await electing(stream)
   expect(await withLayout(link, { url: server.url, name: "test", mesh: "test" })).toMatchObject({ layout })
+  await link.connection.close()
+})
+
+test("an agent without streams of its own has no session to show, and that is told at once", async () => {
+  bus = await openBus({ url: server.url, name: "test", mesh: "test", layout: "agent" })
+  await bus.ensureStreams({ agents: ["one"] })
+  const signal = AbortSignal.timeout(10_000) // aborted, it would show that nothing is there
+  await expect(readSession(bus, "nobody", "k", "end", signal)).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" })
+  expect(signal.aborted).toBe(false)
+})
+
+test("an object store that elects its leader is not one that was never deployed", async () => {
+  bus = await openBus({ url: server.url, name: "test", mesh: "test", layout: "agent" })
+  await bus.ensureStreams()
+  await Artifacts.open(bus)
+  const link = { ...(await electing("OBJ_test_ARTIFACTS")), rights: { ...bus.link.rights, restricted: true } as Rights }
+  const kept = await (await Artifacts.open({ link, names: bus.names })).put(Buffer.from("kept"))
+  expect(kept.size).toBe(4)
   await link.connection.close()
 })

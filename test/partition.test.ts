@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { TimeoutError } from "@nats-io/transport-node"
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { type Bus, openBus } from "../src/bus/bus.js"
 import { durableInfo, ensureDurable, removeDurable, resetDurable } from "../src/bus/consumers.js"
 import { type Delivery, Partition } from "../src/bus/partition.js"
@@ -379,4 +380,31 @@ describe("leaving a partition to others", () => {
     await until("they came", () => node.seqs.length === 3)
     expect(node.calls).toEqual(["owned 0"])
   })
+})
+
+test("the past of what is added to a filter does not come, though the answer to the change was lost", async () => {
+  for (const type of ["other.given", "work.given", "other.given"])
+    await bus.publish({ type, data: 1 }, { producer: "cli" })
+  await deploy()
+  const one = join(await open())
+  await until("it has what there is", () => one.seqs.length === 1)
+  await until("all of it is acked", async () => {
+    const info = await durableInfo(bus.link, bus.names.events, "worker")
+    return info !== undefined && info.num_pending + info.num_ack_pending === 0
+  })
+  const { consumers } = bus.link.manager
+  const update = consumers.update.bind(consumers)
+  const lost = vi.spyOn(consumers, "update").mockImplementationOnce(async (...args) => {
+    await update(...args)
+    throw new TimeoutError()
+  })
+  await ensureDurable(bus.link, {
+    ...{ stream: bus.names.events, name: "worker", ackPendingMax: 100, ackWaitMs: 30_000 },
+    filters: [bus.names.storedFilter("work.>"), bus.names.storedFilter("other.>")],
+  })
+  expect(lost).toHaveBeenCalled()
+  await resetDurable(bus.link, bus.names.events, "worker")
+  await bus.publish({ type: "other.given", data: 1 }, { producer: "cli" })
+  await until("what is new comes", () => one.seqs.includes(4))
+  expect(one.seqs).toEqual([2, 4])
 })

@@ -2,12 +2,13 @@ import { createHash } from "node:crypto"
 import type { ObjectInfo, ObjectStore } from "@nats-io/obj"
 import { ensureError, isMurmurError, MurmurError } from "../errors.js"
 import { type ArtifactOptions, checkArtifactOptions, checkId, checkPut, type Limits } from "./artifact-options.js"
+import { throughElection } from "./ask.js"
 import type { BusCore } from "./bus-core.js"
 import { notDeployed } from "./consumers.js"
 import type { Link } from "./link.js"
 import { readDirect } from "./read-direct.js"
 import { isNoRoom } from "./stream-room.js"
-import { apiCode, replicasOfMesh } from "./streams.js"
+import { apiCode, replicasOfMesh, streamInfo } from "./streams.js"
 import type { MeshNames } from "./subjects.js"
 
 /** What is known of an artifact. */
@@ -25,6 +26,7 @@ export interface ArtifactRecord {
 
 /** The server's words for a full stream, which refuses what is new. */
 const FULL = /maximum bytes exceeded|insufficient (?:storage )?resources/i
+const TWICE = { harmlessTwice: true }
 const WITHOUT_NAME = "application/octet-stream"
 
 /**
@@ -54,9 +56,9 @@ export class Artifacts {
       return manager.create(bucket, { ttl: limits.ageMsMax * 1_000_000, max_bytes, replicas })
     }
     try {
-      const found = await manager.open(bucket).catch(() => undefined)
-      if (found === undefined && bus.link.rights.restricted) throw notDeployed(`object store "${bucket}"`)
-      const store = found ?? (await makeWithinRoom(make, limits.bytesMax))
+      const isThere = (await throughElection(() => streamInfo(bus.link.manager, `OBJ_${bucket}`), TWICE)) !== undefined
+      if (!isThere && bus.link.rights.restricted) throw notDeployed(`object store "${bucket}"`)
+      const store = isThere ? await manager.open(bucket, false) : await makeWithinRoom(make, limits.bytesMax)
       return new Artifacts(bus.link, bucket, store, limits)
     } catch (cause) {
       if (isMurmurError(cause)) throw cause

@@ -83,11 +83,12 @@ async function createOrUpdate(link: Link, options: DurableOptions): Promise<"cre
     return "created"
   }
   if (durableDifferences(found.config, options).length === 0) return "unchanged"
-  await link.manager.consumers.update(stream, name, changeable(options))
   const known = filtersOf(found.config)
   const idle = found.num_pending === 0 && found.num_ack_pending === 0
-  // or the past of what was added would come with the next reset, back to the last message that was acked
+  // or the past of what is added would come with the next reset, back to the last message that was acked; first, since
+  // whoever does this anew after a break sees the new filter and has nothing to do any more
   if (idle && options.filters.some((filter) => !known.includes(filter))) await skipTo(link, stream, name, last + 1)
+  await link.manager.consumers.update(stream, name, changeable(options))
   return "updated"
 }
 

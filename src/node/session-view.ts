@@ -2,6 +2,7 @@ import { applyChanges, type Change, changesBetween } from "../agents/sessions/ch
 import { parseSessionRecord, type StepUsage } from "../agents/sessions/record.js"
 import type { BusCore } from "../bus/bus-core.js"
 import { readHistory } from "../bus/reader.js"
+import { streamInfo } from "../bus/streams.js"
 import { MurmurError } from "../errors.js"
 
 /** A point in a session's log: a sequence, a time, or its end. */
@@ -54,7 +55,10 @@ export async function readSession(
   const commits: CommitView[] = []
   let state: unknown = null
   let found = false
-  const read = { stream: bus.names.sessionsOf(agent), filter: subject, from: { seq: 1 }, signal }
+  const stream = bus.names.sessionsOf(agent)
+  const { manager, rights } = bus.link
+  if (!rights.restricted && (await streamInfo(manager, stream)) === undefined) throw notFound(agent, key)
+  const read = { stream, filter: subject, from: { seq: 1 }, signal }
   for await (const message of readHistory(bus.link, read)) {
     const record = parseSessionRecord(message.data, subject, message.seq)
     const past = isPast(at, message.seq, message.time)
