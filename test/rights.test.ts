@@ -274,6 +274,27 @@ test("a node that dies is taken over, workers and budgets included, with no more
   expect(mesh.violations()).toEqual([])
 }, 120_000)
 
+test("the same rights do on a cluster of three, also when a server dies", async () => {
+  const hosted = { agents: (await new Loader([COUNTING]).load()).agents }
+  mesh = await startSecuredMesh({ node: { hosted } }, { cluster: true })
+  const { admin, servers } = mesh
+  const node = await mesh.start("node")
+  const give = async (from: number, to: number): Promise<void> => {
+    for (let n = from; n < to; n++) {
+      const data = { key: `k${n % 7}`, n }
+      await admin.publish({ type: "work.given", key: data.key, data, id: `work-${n}` }, { producer: "cli" })
+    }
+  }
+  await give(0, 50)
+  await take(admin, "work.booked", 50, 30_000)
+  await servers[1]?.kill9()
+  await give(50, 100)
+  const booked = await take(admin, "work.booked", 100, 60_000)
+  expect(new Set(booked.map(({ data }) => (data as { n: number }).n)).size).toBe(100)
+  await node.stop(5_000)
+  expect(mesh.violations()).toEqual([])
+}, 180_000)
+
 test("a dead letter that an operator sends back is taken from the inbox", async () => {
   let fails = true
   const fixed = defineAgent("fixed", {

@@ -150,4 +150,4 @@ test("check tells what a server's rights lack, have too many, and what is not de
   } finally {
     await server.stop()
   }
-})
+}, 90_000) // nine processes, one after the other

@@ -11,11 +11,14 @@ import { compileRights } from "../../src/node/rights/compile.js"
 import { declarationOf } from "../../src/node/rights/declaration.js"
 import { accountsConfig, type Identities, type NodeIdentity } from "../../src/node/rights/server-config.js"
 import { noTelemetry, type Telemetry } from "../../src/telemetry/ports.js"
+import { startTestCluster, type TestCluster } from "./nats-cluster.js"
 import { startTestServer, type TestServer } from "./nats-server.js"
 
 /** A server with generated rights, a deployment, and credentials for nodes. */
 export interface SecuredMesh {
+  /** The only one, or the first of a cluster. */
   readonly server: TestServer
+  readonly servers: readonly TestServer[]
   readonly mesh: string
   /** The deployer's connection. */
   readonly admin: Bus
@@ -36,8 +39,15 @@ export interface DeclaredNode {
   readonly intake?: boolean
 }
 
-/** Starts a server on which each node may do what is declared, and deploys all that they need. */
-export async function startSecuredMesh(nodes: Readonly<Record<string, DeclaredNode>>): Promise<SecuredMesh> {
+/**
+ * Starts a server on which each node may do what is declared, and deploys all that they need.
+ *
+ * @param options.cluster three servers, and three copies of all
+ */
+export async function startSecuredMesh(
+  nodes: Readonly<Record<string, DeclaredNode>>,
+  { cluster = false }: { cluster?: boolean } = {},
+): Promise<SecuredMesh> {
   const mesh = "test"
   const dir = mkdtempSync(join(tmpdir(), "murmur-keys-"))
   const seeds = new Map<string, string>()
@@ -56,12 +66,14 @@ export async function startSecuredMesh(nodes: Readonly<Record<string, DeclaredNo
       return { ...identity(name), publish }
     }),
   }
-  const server = await startTestServer({ config: accountsConfig(identities) })
+  const config = accountsConfig(identities)
+  const { servers, url, stop: stopServers } = await (cluster ? startTestCluster({ config }) : single(config))
+  const [server] = servers as [TestServer]
   const closing: (() => Promise<unknown>)[] = []
   const fileOf = (name: string): string => seeds.get(name) ?? ""
   const connect = async (name: string): Promise<Bus> => {
     const layout = name === "deployer" ? ("agent" as const) : undefined
-    const bus = await openBus({ url: server.url, name, mesh, layout, nkeyFile: fileOf(name) })
+    const bus = await openBus({ url, name, mesh, layout, nkeyFile: fileOf(name) })
     closing.push(() => bus.close())
     return bus
   }
@@ -69,7 +81,7 @@ export async function startSecuredMesh(nodes: Readonly<Record<string, DeclaredNo
     try {
       for (const close of closing.splice(0)) await close()
     } finally {
-      await server.stop()
+      await stopServers()
       rmSync(dir, { recursive: true, force: true })
     }
   }
@@ -78,9 +90,12 @@ export async function startSecuredMesh(nodes: Readonly<Record<string, DeclaredNo
     const all = Object.values(nodes).map(({ hosted }) => hosted)
     const agents = all.flatMap((hosted) => hosted.agents ?? [])
     const sources = all.flatMap((hosted) => hosted.sources ?? [])
-    await applyPlan(await planDeployment(admin, { agents, sources }), AbortSignal.timeout(20_000))
+    await applyPlan(
+      await planDeployment(admin, { agents, sources, ...(cluster && { retention: { replicas: 3 } }) }),
+      AbortSignal.timeout(60_000),
+    )
     return {
-      ...{ server, mesh, admin, identities, connect, stop },
+      ...{ server, servers, mesh, admin, identities, connect, stop },
       seedFile: fileOf,
       async start(name, { telemetry = noTelemetry, id, hosted } = {}) {
         const bus = await connect(name)
@@ -93,16 +108,17 @@ export async function startSecuredMesh(nodes: Readonly<Record<string, DeclaredNo
         closing.unshift(() => node.stop(2_000))
         return node
       },
-      violations: () =>
-        server
-          .log()
-          .split("\n")
-          .filter((line) => /violation/i.test(line)),
+      violations: () => servers.flatMap((one) => one.log().split("\n")).filter((line) => /violation/i.test(line)),
     }
   } catch (error) {
     await stop()
     throw error
   }
+}
+
+async function single(config: string): Promise<Pick<TestCluster, "servers" | "url" | "stop">> {
+  const server = await startTestServer({ config })
+  return { servers: [server], url: server.url, stop: () => server.stop() }
 }
 
 function declarationIn({ hosted, intake = false }: DeclaredNode) {
