@@ -31,7 +31,9 @@ async function electing(stream: string): Promise<Link> {
     return bus.link.manager.streams.info(name)
   }
   const streams = Object.create(link.manager.streams, { info: { value: info } })
-  return { ...link, manager: Object.create(link.manager, { streams: { value: streams } }) }
+  const manager = Object.create(link.manager, { streams: { value: streams } })
+  const client = Object.create(link.client, { jetstreamManager: { value: async () => manager } })
+  return { ...link, manager, client }
 }
 
 test.each([

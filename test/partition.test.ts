@@ -383,15 +383,9 @@ describe("leaving a partition to others", () => {
 })
 
 test("the past of what is added to a filter does not come, though the answer to the change was lost", async () => {
-  for (const type of ["other.given", "work.given", "other.given"])
-    await bus.publish({ type, data: 1 }, { producer: "cli" })
+  const give = (type: string) => bus.publish({ type, data: 1 }, { producer: "cli" })
   await deploy()
-  const one = join(await open())
-  await until("it has what there is", () => one.seqs.length === 1)
-  await until("all of it is acked", async () => {
-    const info = await durableInfo(bus.link, bus.names.events, "worker")
-    return info !== undefined && info.num_pending + info.num_ack_pending === 0
-  })
+  for (let n = 0; n < 3; n++) await give("other.given")
   const { consumers } = bus.link.manager
   const update = consumers.update.bind(consumers)
   const lost = vi.spyOn(consumers, "update").mockImplementationOnce(async (...args) => {
@@ -403,8 +397,8 @@ test("the past of what is added to a filter does not come, though the answer to 
     filters: [bus.names.storedFilter("work.>"), bus.names.storedFilter("other.>")],
   })
   expect(lost).toHaveBeenCalled()
-  await resetDurable(bus.link, bus.names.events, "worker")
-  await bus.publish({ type: "other.given", data: 1 }, { producer: "cli" })
+  const one = join(await open())
+  await give("other.given")
   await until("what is new comes", () => one.seqs.includes(4))
-  expect(one.seqs).toEqual([2, 4])
+  expect(one.seqs).toEqual([4])
 })
