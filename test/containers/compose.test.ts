@@ -19,7 +19,7 @@ interface Tree {
   readonly effects: readonly Tree[]
 }
 
-const SOON = { timeout: 30_000, interval: 500 }
+const SOON = { timeout: 60_000, interval: 500 }
 
 describeWithContainers("the mesh of deploy/compose.yaml", () => {
   let stack: Stack
@@ -29,7 +29,7 @@ describeWithContainers("the mesh of deploy/compose.yaml", () => {
     stack = await Stack.open()
     await stack.up()
     operator = await connectAs("operator")
-  }, 780_000)
+  }, 960_000)
   afterAll(async () => {
     await operator?.close()
     await stack?.close()
@@ -41,7 +41,7 @@ describeWithContainers("the mesh of deploy/compose.yaml", () => {
     return openBus({ url: stack.natsUrl, name: `tester as ${user}`, mesh: "murmur", ...login })
   }
 
-  it("shows an event, its reactions in two containers, and one trace", { timeout: 90_000 }, async () => {
+  it("shows an event, its reactions in two containers, and one trace", { timeout: 180_000 }, async () => {
     const printed = await stack.murmur("publish", "note.added", "--data", '{"text":"milk #shopping"}', "--json")
     const { id } = JSON.parse(printed)
     const tree = await treeOf(id, 3)
@@ -65,7 +65,7 @@ describeWithContainers("the mesh of deploy/compose.yaml", () => {
     expect(await stack.murmur("trace", id)).toContain(`Jaeger: ${stack.jaegerUrl}/trace/${traceId}`)
   })
 
-  it("takes events from this machine, by the command line and over HTTP", { timeout: 60_000 }, async () => {
+  it("takes events from this machine, by the command line and over HTTP", { timeout: 180_000 }, async () => {
     const folder = await stack.copyOut("operator")
     expect(statSync(join(folder, "user.nk")).mode & 0o077, "others cannot read the key").toBe(0)
     const { stdout, stderr, code } = await stack.onHost(folder, "publish", "note.added", "--data", '{"text":"a #plan"}')
@@ -96,7 +96,7 @@ describeWithContainers("the mesh of deploy/compose.yaml", () => {
     }
   })
 
-  it("keeps its keys and its work when it is started again", { timeout: 90_000 }, async () => {
+  it("keeps its keys and its work when it is started again", { timeout: 180_000 }, async () => {
     const before = await keys()
     await stack.up()
     expect(await keys()).toEqual(before)
@@ -105,7 +105,7 @@ describeWithContainers("the mesh of deploy/compose.yaml", () => {
   })
 
   it("loses and doubles nothing while it grows from one node to four and a server is killed", {
-    timeout: 300_000,
+    timeout: 600_000,
   }, async () => {
     const topics = 40
     let published = 0

@@ -12,6 +12,8 @@ import { buildImage } from "../support/image.js"
 
 const root = resolve(import.meta.dirname, "../../..")
 const FILES = ["deploy/compose.yaml", "test/containers/compose/override.yaml"].flatMap((file) => ["--file", file])
+/** On a machine that has much else to do. */
+const COMMAND_MS = 360_000
 const PORTS = ["NATS_PORT", "GATEWAY_PORT", "JAEGER_PORT", "OTLP_PORT"] as const
 
 /** A span that the receiver was sent, and which node sent it. */
@@ -51,7 +53,7 @@ export class Stack {
     return mustDocker(["compose", "--project-name", this.project, ...FILES, ...args], {
       cwd: root,
       env: this.env,
-      timeoutMs: 180_000,
+      timeoutMs: COMMAND_MS,
     })
   }
 
