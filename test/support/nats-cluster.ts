@@ -120,7 +120,7 @@ async function ask<T>(server: TestServer, path: string): Promise<T | undefined> 
 }
 
 /** Ports that nobody listens on, below those that systems take for outgoing connections. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const found = new Set<number>()
   while (found.size < count) {
     const port = 10_000 + Math.floor(Math.random() * 22_000)

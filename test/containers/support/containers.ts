@@ -1,3 +1,5 @@
+import { statSync } from "node:fs"
+import { basename } from "node:path"
 import { GenericContainer, type StartedNetwork, type StartedTestContainer, Wait } from "testcontainers"
 import { mustDocker } from "./docker.js"
 import { engine } from "./engine.js"
@@ -31,7 +33,7 @@ export interface NodeOptions {
   readonly image: string
   readonly network: StartedNetwork
   readonly mesh: string
-  /** A folder that is mounted as its agents. Without it: what is in the image. */
+  /** A folder that is mounted as its agents, or one file of them. Without it: what is in the image. */
   readonly agents?: string
   readonly env?: Record<string, string>
 }
@@ -69,7 +71,10 @@ export async function startNode({ image, network, mesh, agents, env = {} }: Node
     .withWaitStrategy(
       Wait.forAll([Wait.forLogMessage(/"ready":true/), Wait.forHttp("/readyz", 4300)]).withStartupTimeout(START_MS),
     )
-  if (agents !== undefined) node.withBindMounts([{ source: agents, target: "/app/agents", mode: "ro" }])
+  if (agents !== undefined) {
+    const target = statSync(agents).isFile() ? `/app/agents/${basename(agents)}` : "/app/agents"
+    node.withBindMounts([{ source: agents, target, mode: "ro" }])
+  }
   const container = await node.start()
   const id = container.getId()
   const inspect = (template: string): Promise<string> => mustDocker(["inspect", "--format", template, id])
