@@ -118,12 +118,12 @@ describeWithContainers("the mesh of deploy/compose.yaml", () => {
         await delay(10) // some 50 a second: more than comes to notes, and less than a busy machine can do
       }
     })()
-    await until("events flow", () => published > 200, 60_000)
+    await until("events flow", () => published > 200, 120_000)
     await stack.up("--scale", "node=4")
-    await until("all four nodes have partitions", async () => (await owners()).length === 4, 60_000)
+    await until("all four nodes have partitions", async () => (await owners()).length === 4, 120_000)
     await stack.compose("kill", "nats-2")
     const before = published
-    await until("events go on with two servers", () => published > before + 200, 60_000)
+    await until("events go on with two servers", () => published > before + 200, 120_000)
     await stack.up("--scale", "node=4")
     flowing = false
     await flow
