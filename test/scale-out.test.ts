@@ -117,7 +117,7 @@ test("nodes that come get their even share while events flow, and nodes that are
   await drainNode(bus, "node-3")
   await untilShared(bus, "node-2: 4, node-4: 4")
   const count = await load.stop()
-  const { events, outputs, dead } = await checkMesh(bus, { agent: "booker", on: [Paid.type] })
+  const { events, outputs, dead } = await checkMesh(bus, { agent: "booker", on: [Paid.type], withinMs: 60_000 })
   expect([events.size, outputs.length, dead.size]).toEqual([count, count, 0])
   expect(repeated(runs().map(({ event }) => event)), "no handler ran twice for one event").toEqual([])
   expect(runs()).toHaveLength(count)
@@ -138,7 +138,12 @@ test("when three of four nodes are killed one after the other, the rest takes th
   }
   await untilShared(bus, "node-4: 8")
   const count = await load.stop()
-  const { events, outputs, dead } = await checkMesh(bus, { agent: "booker", on: [Paid.type], storedOnce: false })
+  const { events, outputs, dead } = await checkMesh(bus, {
+    agent: "booker",
+    on: [Paid.type],
+    withinMs: 60_000,
+    storedOnce: false,
+  })
   expect([events.size, new Set(outputs.map(({ id }) => id)).size, dead.size]).toEqual([count, count, 0])
   expect(new Set(runs().map(({ event }) => event)).size).toBe(count)
   expect(await survivor?.terminate()).toBe(0)
@@ -157,6 +162,11 @@ test("a node that stands still looks alive to nobody: its partitions are taken, 
   first.child.kill("SIGCONT")
   await untilShared(bus, "node-1: 4, node-2: 4")
   const count = await load.stop()
-  const { events, dead } = await checkMesh(bus, { agent: "booker", on: [Paid.type], storedOnce: false })
+  const { events, dead } = await checkMesh(bus, {
+    agent: "booker",
+    on: [Paid.type],
+    withinMs: 60_000,
+    storedOnce: false,
+  })
   expect([events.size, dead.size]).toEqual([count, 0])
 })
