@@ -1,5 +1,4 @@
-import { createAccount, createOperator, createUser, fromSeed } from "@nats-io/nkeys"
-import { MurmurError } from "../errors.js"
+import { createAccount, createOperator, createUser } from "@nats-io/nkeys"
 
 /** A key pair of NATS: the seed is the secret, the public key is what servers know. */
 export interface IdentityKey {
@@ -15,22 +14,6 @@ const MAKERS = { user: createUser, account: createAccount, operator: createOpera
 export function createIdentity(kind: keyof typeof MAKERS): IdentityKey {
   const pair = MAKERS[kind]()
   return { seed: text(pair.getSeed()), publicKey: pair.getPublicKey() }
-}
-
-/**
- * The public key of a seed.
- *
- * @throws MurmurError `IDENTITY_SEED`
- */
-export function publicKeyOf(seed: string): string {
-  try {
-    return fromSeed(Buffer.from(seed.trim())).getPublicKey()
-  } catch (cause) {
-    throw new MurmurError("Cannot read a key: it is no nkey seed (SU..., SA..., SO...)", {
-      code: "IDENTITY_SEED",
-      cause,
-    })
-  }
 }
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
