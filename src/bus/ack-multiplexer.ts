@@ -5,7 +5,7 @@ import { PublishLane, streamOf } from "./publish-lane.js"
 
 /** Bounds and delays of the multiplexer. */
 export interface MultiplexerOptions {
-  /** After this long without an answer a message is sent again, in milliseconds; then after twice as long. Default 3_000. */
+  /** After this long without an answer a message is sent again, in milliseconds, three times; then after twice as long each time. Default 3_000. */
   readonly attemptTimeoutMs?: number
   /** How many messages may wait for their ack. More is refused with `PUBLISH_OVERLOAD`. Default 65_536. */
   readonly waitingMax?: number
@@ -27,6 +27,8 @@ interface Waiter {
 
 const SWEEP_MS = 100
 const BACKOFF_MS_MAX = 2_000
+/** A server of a cluster that died or stands still is replaced within some 9 s: then what it did not answer is sent again soon. */
+const STEADY_ATTEMPTS = 3
 /** Repeats of what nobody answers must not be what keeps a slow server slow. */
 const ATTEMPT_TIMEOUT_MS_MAX = 30_000
 /** Headers count as payload. Ours are far below this, so most messages are not measured. */
@@ -166,7 +168,7 @@ export class AckMultiplexer {
   }
 
   #transmit(waiter: Waiter): void {
-    const timeoutMs = this.#attemptTimeoutMs * 2 ** Math.min(waiter.attempts, 10)
+    const timeoutMs = this.#attemptTimeoutMs * 2 ** Math.min(Math.max(0, waiter.attempts - STEADY_ATTEMPTS), 10)
     waiter.resendAt = Date.now() + Math.min(timeoutMs, Math.max(ATTEMPT_TIMEOUT_MS_MAX, this.#attemptTimeoutMs))
     if (waiter.attempts === 0) waiter.lane.inflight += 1
     waiter.attempts += 1

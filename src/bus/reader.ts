@@ -1,38 +1,20 @@
 import { setTimeout as delay } from "node:timers/promises"
-import type { Consumer, ConsumerMessages, OrderedConsumerOptions } from "@nats-io/jetstream"
 import { PermissionViolationError } from "@nats-io/transport-node"
 import { MurmurError } from "../errors.js"
 import type { StoredMessage } from "./decode.js"
 import type { Link } from "./link.js"
+import { fetchBatch, forget, orderedConsumer, type ReadOptions, type StreamPosition } from "./ordered-consumer.js"
 import { followDirect, nextOnLeader, readDirect, stored } from "./read-direct.js"
-import { type ReadMessage, StreamMessage } from "./stream-message.js"
+import type { ReadMessage } from "./stream-message.js"
 
+export type { ReadOptions, StreamPosition } from "./ordered-consumer.js"
 export type { ReadMessage } from "./stream-message.js"
-
-/** A position in a stream: the first message at or after it is the first that is read. */
-export type StreamPosition = { readonly seq: number } | { readonly time: Date }
-
-export interface ReadOptions {
-  readonly stream: string
-  /** One subject filter. */
-  readonly filter: string
-  readonly from: StreamPosition
-  readonly signal?: AbortSignal | undefined
-  /** Skip payloads. Default false. */
-  readonly headersOnly?: boolean
-  /** How many messages are asked for at a time: the bound on what waits in memory. Default 256. */
-  readonly batchMax?: number
-  /** Told when the server has begun to keep what is to be read: at the beginning, and again after a fault. */
-  readonly onOpened?: () => void
-}
 
 const BATCH_MAX = 256
 const LIVE_EXPIRES_MS = 30_000
 /** History is there: what does not come for so long is not coming, and it is looked again how much there is. */
 const HISTORY_EXPIRES_MS = 2_000
 const RETRY_MS_MAX = 2_000
-/** A question that was asked in the moment in which the connection broke is lost: without heartbeats it is asked anew. */
-const HEARTBEAT_MS = 3_000
 /** What reads from a server that is behind looks so soon whether it has caught up. */
 const BEHIND_MS = 20
 /** A refusal may be over in a moment (a stream that is made just now); one that is not is told. About half a minute. */
@@ -55,7 +37,13 @@ export async function* readStream(link: Link, options: ReadOptions): AsyncGenera
       options.onOpened?.()
       try {
         while (!faults.over) {
-          for await (const message of fetch(link, consumer, options, options.batchMax ?? BATCH_MAX, LIVE_EXPIRES_MS)) {
+          for await (const message of fetchBatch(
+            link,
+            consumer,
+            options,
+            options.batchMax ?? BATCH_MAX,
+            LIVE_EXPIRES_MS,
+          )) {
             faults.none()
             from = { seq: message.seq + 1 }
             yield message
@@ -65,6 +53,10 @@ export async function* readStream(link: Link, options: ReadOptions): AsyncGenera
         forget(consumer)
       }
     } catch (error) {
+      if (!mayMakeConsumers(error)) {
+        options.onOpened?.()
+        return yield* followDirect(link, { ...options, from })
+      }
       await faults.wait(error)
     }
   }
@@ -95,7 +87,7 @@ export async function* readHistory(
         for (let came = 1; came > 0 && left > 0 && !faults.over; ) {
           came = 0
           const count = Math.min(left, options.batchMax ?? BATCH_MAX)
-          for await (const message of fetch(link, consumer, options, count, HISTORY_EXPIRES_MS)) {
+          for await (const message of fetchBatch(link, consumer, options, count, HISTORY_EXPIRES_MS)) {
             faults.none()
             came += 1
             left = message.pending
@@ -110,6 +102,7 @@ export async function* readHistory(
       }
       await delay(BEHIND_MS)
     } catch (error) {
+      if (!mayMakeConsumers(error)) return yield* readDirect(link, { ...options, from, ...(end && { toSeq: end.seq }) })
       await faults.wait(error)
     }
   }
@@ -172,64 +165,14 @@ class Faults {
   }
 }
 
+/** Its rights may have changed since it asked for them, or the server would not tell: then it reads as those who may not. */
+function mayMakeConsumers(error: unknown): boolean {
+  return !(error instanceof PermissionViolationError && error.subject.includes(".CONSUMER.CREATE."))
+}
+
 /** Whether the server said no, as opposed to nothing, or that it cannot at the moment. */
 function isRefusal(error: unknown): boolean {
   if (error instanceof PermissionViolationError) return true
   const status = (error as { status?: unknown } | null)?.status
   return typeof status === "number" && status >= 400 && status < 500
-}
-
-/** One batch. */
-async function* fetch(
-  link: Link,
-  consumer: Consumer,
-  { signal }: ReadOptions,
-  count: number,
-  expiresMs: number,
-): AsyncGenerator<ReadMessage> {
-  const batch: ConsumerMessages = await consumer.fetch({
-    max_messages: count,
-    expires: expiresMs,
-    idle_heartbeat: Math.min(HEARTBEAT_MS, expiresMs / 2),
-  })
-  const stop = (): void => batch.stop()
-  const forgetBroken = link.state.onBroken(() => batch.stop(gone()))
-  signal?.addEventListener("abort", stop, { once: true })
-  if (signal?.aborted === true) stop()
-  void endWhenSilent(batch)
-  try {
-    for await (const message of batch) yield new StreamMessage(message)
-  } finally {
-    forgetBroken()
-    signal?.removeEventListener("abort", stop)
-    stop()
-  }
-}
-
-/**
- * The one server that keeps the consumer may be gone, and of a cluster the others go on. The client would wait until it is
- * back (measured: for as long as it was away); a new consumer is kept by another server.
- */
-async function endWhenSilent(batch: ConsumerMessages): Promise<void> {
-  for await (const { type } of batch.status()) if (type === "heartbeats_missed") batch.stop(gone())
-}
-
-const gone = (): Error => new Error("the server that keeps the consumer does not answer")
-
-/** The server forgets it anyway, five minutes later. */
-function forget(consumer: Consumer): void {
-  consumer.delete().catch(() => {})
-}
-
-function orderedConsumer(link: Link, options: ReadOptions): Promise<Consumer> {
-  const config: Partial<OrderedConsumerOptions> = { filter_subjects: options.filter }
-  if (options.headersOnly === true) config.headers_only = true
-  if ("time" in options.from) {
-    config.deliver_policy = "by_start_time"
-    config.opt_start_time = options.from.time.toISOString()
-  } else {
-    config.deliver_policy = "by_start_sequence"
-    config.opt_start_seq = Math.max(1, options.from.seq)
-  }
-  return link.state.ask(() => link.client.consumers.get(options.stream, config), options.signal)
 }
