@@ -106,5 +106,5 @@ async function report(
   if (!shown) await showPlan(plan, out)
   for (const warning of told) warn(warning)
   const pending = plan.changes.some(({ action }) => action !== "none")
-  if (applied && pending) await out.line("Deployed.")
+  if (pending && (applied || shown)) await out.line(applied ? "Deployed." : "Nothing was done.")
 }
