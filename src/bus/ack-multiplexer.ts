@@ -5,7 +5,7 @@ import { PublishLane, streamOf } from "./publish-lane.js"
 
 /** Bounds and delays of the multiplexer. */
 export interface MultiplexerOptions {
-  /** After this long without an answer a message is sent again, in milliseconds, three times; then after twice as long each time. Default 3_000. */
+  /** After this long without an answer a message is sent again, in milliseconds, four times; then after twice as long each time. Default 3_000. */
   readonly attemptTimeoutMs?: number
   /** How many messages may wait for their ack. More is refused with `PUBLISH_OVERLOAD`. Default 65_536. */
   readonly waitingMax?: number

@@ -22,8 +22,9 @@ interface Publish {
   attempts: number
 }
 
-/** An unanswered publish is sent again after so long, and then after twice as long. */
+/** An unanswered publish is sent again after so long, four times, and then after twice as long each time. */
 const RESEND_MS = 3_000
+const STEADY_ATTEMPTS = 3
 const RESEND_MS_MAX = 30_000
 const RECONNECT_MS = [50, 600] as const
 
@@ -215,7 +216,7 @@ export class Link implements Client {
 
   #transmit(publish: Publish): void {
     const answerLost = this.#random.chance(this.options.answerLoss ?? 0)
-    const resendMs = Math.min(RESEND_MS_MAX, RESEND_MS * 2 ** publish.attempts)
+    const resendMs = Math.min(RESEND_MS_MAX, RESEND_MS * 2 ** Math.max(0, publish.attempts - STEADY_ATTEMPTS))
     publish.attempts += 1
     if (answerLost || this.#stalledUntil - this.#now > resendMs) {
       this.process.clock.after(resendMs, () => {
