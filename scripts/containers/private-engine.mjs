@@ -1,10 +1,22 @@
 import { spawn } from "node:child_process"
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync } from "node:fs"
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join } from "node:path"
 import { composePlugin } from "./compose-plugin.mjs"
 import { must, run } from "./run.mjs"
 
+const PREFIX = "murmur-docker-"
 const READY_MS = 30_000
 const STOP_MS = 20_000
 
@@ -17,7 +29,9 @@ const STOP_MS = 20_000
  * @returns {Promise<import("./engine.mjs").Engine>}
  */
 export async function startPrivateEngine(dockerd) {
-  const folder = mkdtempSync(join(tmpdir(), "murmur-docker-"))
+  await removeLeftovers()
+  const folder = mkdtempSync(join(tmpdir(), PREFIX))
+  writeFileSync(join(folder, "owner"), String(process.pid))
   const env = environment(folder, dockerd)
   const bridge = await addBridge()
   const daemon = start(dockerd, folder, [...bridge.options, "--host", env.DOCKER_HOST])
@@ -129,6 +143,20 @@ async function removeAll(env) {
 async function removeFolder(folder) {
   for (const mount of mountsBelow(folder)) await run("umount", ["--lazy", mount])
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+}
+
+/** What engines have left whose script was killed: some hundred megabytes each. */
+async function removeLeftovers() {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
+    const folder = join(tmpdir(), name)
+    const isUsed = ["owner", "dockerd.pid"].some((file) => isRunning(join(folder, file)))
+    if (existsSync(join(folder, "owner")) && !isUsed) await removeFolder(folder)
+  }
+}
+
+/** Whether the process is there whose number is in a file. */
+function isRunning(file) {
+  return existsSync(file) && existsSync(`/proc/${Number(readFileSync(file, "utf8"))}`)
 }
 
 /** What the engine has mounted and left, the deepest first. */
