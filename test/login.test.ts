@@ -4,9 +4,10 @@ import { join } from "node:path"
 import { nkeys } from "@nats-io/transport-node"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { Artifacts } from "../src/bus/artifacts.js"
-import type { BucketChange } from "../src/bus/bucket.js"
+import { Bucket, type BucketChange } from "../src/bus/bucket.js"
 import { type Bus, openBus } from "../src/bus/bus.js"
 import { ensureDurable } from "../src/bus/consumers.js"
+import { readHistory } from "../src/bus/reader.js"
 import { until } from "./support/mesh.js"
 import { startTestServer, type TestServer } from "./support/nats-server.js"
 
@@ -134,6 +135,27 @@ describe("a client that may make nothing", () => {
       { key: "mine", value: true },
     ])
     await expect(bucket.put("a", 4)).rejects.toThrow(/permissions violation/i)
+  })
+
+  test("that may not even ask for its rights reads and watches without making a consumer", async () => {
+    const { operator, node } = await startWithRights(reading("test_things"))
+    expect(node.link.rights.restricted).toBe(false)
+    const theirs = await operator.bucket("things")
+    await theirs.put("a", 1)
+    const bucket = await Bucket.find(node.link, "test_things")
+    const stopping = new AbortController()
+    const seen: BucketChange[] = []
+    const watching = (async () => {
+      for await (const change of bucket?.watch({ signal: stopping.signal }) ?? []) seen.push(change)
+    })()
+    await until("it has seen all", () => seen.some((change) => "synced" in change))
+    await theirs.put("a", 2)
+    await until("it has seen the change", () => seen.length === 3)
+    stopping.abort()
+    await watching
+    expect(seen).toMatchObject([{ value: 1 }, { synced: true }, { value: 2 }])
+    const read = { stream: "KV_test_things", filter: "$KV.test_things.>", from: { seq: 1 } }
+    expect((await all(readHistory(node.link, read))).map(({ seq }) => seq)).toEqual([2])
   })
 
   test("is told what was not deployed, and what to do", async () => {

@@ -167,12 +167,18 @@ class Faults {
 
 /** Its rights may have changed since it asked for them, or the server would not tell: then it reads as those who may not. */
 function mayMakeConsumers(error: unknown): boolean {
-  return !(error instanceof PermissionViolationError && error.subject.includes(".CONSUMER.CREATE."))
+  return denialOf(error)?.subject.includes(".CONSUMER.CREATE.") !== true
+}
+
+/** What the server denied. The client wraps it when it was a request. */
+function denialOf(error: unknown): PermissionViolationError | undefined {
+  const denial = error instanceof PermissionViolationError ? error : (error as Error | null)?.cause
+  return denial instanceof PermissionViolationError ? denial : undefined
 }
 
 /** Whether the server said no, as opposed to nothing, or that it cannot at the moment. */
 function isRefusal(error: unknown): boolean {
-  if (error instanceof PermissionViolationError) return true
+  if (denialOf(error) !== undefined) return true
   const status = (error as { status?: unknown } | null)?.status
   return typeof status === "number" && status >= 400 && status < 500
 }
