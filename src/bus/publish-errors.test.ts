@@ -21,6 +21,7 @@ describe("what a refusal means", () => {
     ["no responders", refusal(503, 0, "no stream answered"), true, undefined],
     ["no leader", refusal(503, 10008, "JetStream system temporarily unavailable"), true, undefined],
     ["a store that is being closed", refusal(503, 10077, "store is closed"), true, undefined],
+    ["the same message on its way", refusal(409, 10158, "duplicate message id is in process"), true, undefined],
     ["more than the stream buffers", refusal(429, 10167, "too many requests"), true, undefined],
   ])("%s", (_, found, again, code) => {
     expect(transient(found)).toBe(again)

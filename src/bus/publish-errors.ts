@@ -21,6 +21,8 @@ const FENCE = new Set([10071, 10164])
 const NO_ROOM = new Set([10023, 10047])
 /** The store did not take it: a limit with discard new, or a store that is being closed or does not work. */
 const STORE_FAILED = 10077
+/** A cluster still agrees on an earlier sending of the same message: soon it is a repeat, or it can be sent again. */
+const IN_PROCESS = 10158
 
 /** No room: a limit of the stream with discard new, or the store's own limit. */
 function full({ errCode, description }: StreamRefusal): boolean {
@@ -29,10 +31,10 @@ function full({ errCode, description }: StreamRefusal): boolean {
 
 /**
  * Whether the same message may be taken a moment later: no leader yet, no responders, the server starts or stops (503),
- * or more messages wait for the stream than it buffers (429).
+ * more messages wait for the stream than it buffers (429), or the same one is on its way already (409).
  */
 export function transient(refusal: StreamRefusal): boolean {
-  return refusal.code === 429 || (refusal.code === 503 && !full(refusal))
+  return refusal.code === 429 || refusal.errCode === IN_PROCESS || (refusal.code === 503 && !full(refusal))
 }
 
 /**
