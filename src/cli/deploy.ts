@@ -38,9 +38,11 @@ export async function deploy(cli: Cli, [paths]: [string[]], options: DeployComma
     const plan = await planDeployment(bus, wanted)
     const pending = plan.changes.some(({ action }) => action !== "none")
     const blocked = [...plan.refusals, ...plan.cautions]
-    const goes = !options.plan && blocked.length === 0 && (!pending || options.yes === true || (await agreed(plan)))
+    const may = !options.plan && blocked.length === 0
+    const asks = may && pending && !options.yes
+    const goes = may && (!asks || (await agreed(plan)))
     const told = goes ? await applyPlan(plan, signal) : []
-    await report(cli, plan, { applied: goes, shown: !options.yes && !options.plan && pending, told })
+    await report(cli, plan, { applied: goes, shown: asks, told })
     refuse(plan.mesh, blocked)
   }
   await withMesh(cli.options, work, {
