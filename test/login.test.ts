@@ -1,6 +1,7 @@
+import { once } from "node:events"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join, resolve } from "node:path"
 import { nkeys } from "@nats-io/transport-node"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { Artifacts } from "../src/bus/artifacts.js"
@@ -8,8 +9,12 @@ import { Bucket, type BucketChange } from "../src/bus/bucket.js"
 import { type Bus, openBus } from "../src/bus/bus.js"
 import { ensureDurable } from "../src/bus/consumers.js"
 import { readHistory } from "../src/bus/reader.js"
+import { buildCli } from "./cli/support/cli.js"
 import { until } from "./support/mesh.js"
 import { startTestServer, type TestServer } from "./support/nats-server.js"
+import { startNodeProcess } from "./support/node-process.js"
+
+const FIXTURE = resolve(import.meta.dirname, "fixtures/counting.ts")
 
 let dir: string
 let server: TestServer | undefined
@@ -175,4 +180,25 @@ describe("a client that may make nothing", () => {
     ).rejects.toMatchObject(refusal)
     await expect(Artifacts.open(node)).rejects.toMatchObject(refusal)
   })
+})
+
+test("a node whose user is taken away ends, so that whoever started it can give it another", {
+  timeout: 60_000,
+}, async () => {
+  await buildCli()
+  const [keeper, leaver] = [user("keeper"), user("leaver")]
+  const users = (...keys: string[]): void =>
+    writeFileSync(
+      join(dir, "auth.conf"),
+      `authorization { users: [ ${keys.map((key) => `{ nkey: ${key} }`).join(", ")} ] }`,
+    )
+  users(keeper.key, leaver.key)
+  server = await startTestServer({ config: `include ${JSON.stringify(join("..", basename(dir), "auth.conf"))}` })
+  const node = await startNodeProcess([FIXTURE, "--nats", server.url, "--nkey", leaver.file, "--port", "0"])
+  const gone = once(node.child, "exit")
+  users(keeper.key)
+  process.kill(server.pid, "SIGHUP")
+  const [code] = await gone
+  expect(node.stderr()).toContain("murmur auth check")
+  expect(code).toBe(1)
 })

@@ -74,6 +74,8 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   #inboxOpen = false
   /** Partitions that are this node's, also while it is still preparing itself for them. */
   readonly #held = new Set<number>()
+  /** Partitions that are on their way to another node: nothing begins them anew before they are let go. */
+  readonly #handing = new Set<number>()
   #started = false
 
   constructor(
@@ -176,7 +178,7 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   start(): void {
     const ackWaitMs = this.agent.ordering === "none" ? SHARED_ACK_WAIT_MS : ACK_WAIT_MS
     this.#endHeartbeat ??= heartbeat(this.ports.clock, () => this.#unfinished(), ackWaitMs)
-    for (const { port } of this.#events) port.start()
+    for (const { port, partition } of this.#events) if (!this.#handing.has(partition)) port.start()
     this.#started = true
     this.#startFreeInboxes()
   }
@@ -216,11 +218,13 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
   async handOver(partition: number, graceMs: number): Promise<boolean> {
     const feeds = this.#feeds().filter((feed) => feed.kind !== "shared" && feed.partition === partition)
     if (!this.owned.includes(partition)) return false
+    this.#handing.add(partition)
     for (const feed of feeds) this.#hold(feed)
     const finished = Promise.all(feeds.map(({ ledger }) => ledger.empty()))
     await waitAtMost(this.ports.clock, graceMs, finished, this.#stopping.signal)
     const unfinished = feeds.some(({ ledger }) => ledger.size > 0)
     if (!unfinished) await this.#letGo(feeds, true)
+    this.#handing.delete(partition)
     if (!this.#started) return !unfinished
     if (unfinished) for (const { port } of feeds) port.resume?.()
     else this.#ordered[partition]?.port.start()
@@ -257,7 +261,8 @@ export class HandlerHost implements AgentHost, FeedHandler<Task> {
     const marks = owned.map((feed) => ({ mark: this.#marks[feed.partition], through: unfinishedThrough(feed) }))
     await Promise.all(feeds.map(({ port }) => port.stop()))
     if (!clean) return
-    await Promise.all(marks.map(({ mark, through }) => mark?.end(through).catch(() => {})))
+    const marked = Promise.all(marks.map(({ mark, through }) => mark?.end(through).catch(() => {})))
+    await waitAtMost(this.ports.clock, LAST_WORDS_MS, marked) // without a connection nobody can be told
     await Promise.all(feeds.map(({ port }) => port.release()))
   }
 

@@ -50,6 +50,11 @@ export class BusCore {
     return this.link.state.connected
   }
 
+  /** Fulfilled when the connection is over for good: it was closed here, or no server lets this user in any more. */
+  get closed(): Promise<Error | undefined> {
+    return this.link.connection.closed().then((error) => error ?? undefined)
+  }
+
   /** Version of the server that this connection is on. */
   get serverVersion(): string {
     return this.link.connection.info?.version ?? ""

@@ -67,14 +67,30 @@ export async function up(paths: string[], options: UpOptions): Promise<void> {
     const view = options.json ? undefined : await import("./view.js")
     const closeView = view?.startView(started.bus, process.stdout, { since, ...viewOptions(started, options) })
     if (closeView !== undefined) running.add("view", closeView)
-    const ending = AbortSignal.any([stopping, started.node.leaving])
-    if (!ending.aborted) await once(ending, "abort")
+    await ended(started, stopping)
   } finally {
     await running.stop((what, error) => {
       process.stderr.write(`murmur: cannot stop the ${what}: ${String(error)}\n`)
     })
   }
   process.exit(0) // an exporter that is cut off may hold sockets for a while
+}
+
+/**
+ * Resolves when the node is to stop.
+ *
+ * @throws MurmurError `BUS_CLOSED` when no server lets it in any more. The process ends, so that whoever started it can do
+ *   so again: it reads its credentials anew
+ */
+async function ended({ bus, node }: Started, stopping: AbortSignal): Promise<void> {
+  const ending = AbortSignal.any([stopping, node.leaving])
+  const asked = ending.aborted ? Promise.resolve() : once(ending, "abort")
+  const shutOut = await Promise.race([asked.then(() => undefined), bus.closed.then((error) => error ?? "closed")])
+  if (shutOut === undefined) return
+  throw new MurmurError(
+    `The connection to NATS is over for good (${String(shutOut)}). Was this node's user revoked, or did its credentials expire? "murmur auth check" tells`,
+    { code: "BUS_CLOSED", ...(shutOut instanceof Error && { cause: shutOut }) },
+  )
 }
 
 interface Started {

@@ -322,6 +322,7 @@ export class MurmurNode {
 
   /** Starts and stops pulling as the routes and the operator's decisions say. */
   #settle(): void {
+    if (this.#stopping.signal.aborted) return
     for (const [name, host] of this.#hosts) {
       if (this.#runs(name)) host.start()
       else host.pause().catch((error) => this.#log.error({ agent: name, error }, "cannot pause an agent"))
