@@ -196,13 +196,13 @@ test("metrics go out each interval, cumulative", async () => {
     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${receiver.url}/v1/metrics`,
     OTEL_METRIC_EXPORT_INTERVAL: "50",
   })
-  running.telemetry.metrics.count("murmur.steps", 1)
+  running.telemetry.metrics.count("murmur.events.received", 1)
   const steps = (): unknown[] =>
     receiver.metrics
-      .filter(({ name }) => name === "murmur.steps")
+      .filter(({ name }) => name === "murmur.events.received")
       .flatMap(({ points }) => points.map(({ raw }) => (raw as { asInt?: number }).asInt))
   await until("one interval is over", () => steps().includes(1))
-  running.telemetry.metrics.count("murmur.steps", 2)
+  running.telemetry.metrics.count("murmur.events.received", 2)
   await until("another is over", () => steps().includes(3))
 })
 
@@ -217,7 +217,7 @@ test("the exporter console writes lines where the log is, not to standard output
     links: [{ traceparent: `00-${"c".repeat(32)}-${"d".repeat(16)}-01` }],
   })
   open.end()
-  running.telemetry.metrics.count("murmur.steps", 2, { agent: "a" })
+  running.telemetry.metrics.count("murmur.events.received", 2, { agent: "a" })
   running.telemetry.log.info({}, "a line")
   await running.shutdown()
   const lines = running.lines.map((line) => JSON.parse(line) as Record<string, unknown>)
@@ -229,7 +229,7 @@ test("the exporter console writes lines where the log is, not to standard output
       },
     },
     { msg: "a line" },
-    { metric: { name: "murmur.steps", points: [{ attributes: { agent: "a" }, value: 2 }] } },
+    { metric: { name: "murmur.events.received", points: [{ attributes: { agent: "a" }, value: 2 }] } },
   ])
   expect(receiver.bodies).toEqual([])
 })

@@ -90,6 +90,8 @@ export class StepRunner {
     if (telemetry.metrics.enabled) {
       const labels = outcome.ok ? this.#labels.ok : this.#labels.error
       telemetry.metrics.duration("murmur.step.duration", (clock.now() - began) / 1_000, labels)
+      const ageMs = Math.max(0, began - input.storedAtMs) // of two clocks: the server's and ours
+      if (attempt === 1) telemetry.metrics.duration("murmur.event.age", ageMs / 1_000, labels)
     }
     return outcome
   }

@@ -21,7 +21,6 @@ import type { Attributes, CounterName, HistogramName } from "./ports.js"
 const COUNTERS: Readonly<Record<CounterName, string>> = {
   "murmur.events.published": "Events stored by JetStream on behalf of this node",
   "murmur.events.received": "Events delivered to agents of this node",
-  "murmur.steps": "Steps that ended, by outcome",
   "murmur.step.suspensions": "Steps that sleep or wait for an answer, each time that they begin to",
   "murmur.step.retries": "Attempts of steps that failed and will be tried again",
   "murmur.dead_letters": "Events given up, by reason",
@@ -43,8 +42,7 @@ const COUNTERS: Readonly<Record<CounterName, string>> = {
 const HISTOGRAMS: Readonly<Record<HistogramName, string>> = {
   "murmur.step.duration": "Duration of steps",
   "murmur.tool.duration": "Duration of tool calls, by outcome",
-  "murmur.publish.duration": "Time from publish to the ack of JetStream",
-  "murmur.event.age": "Age of events when their step began",
+  "murmur.event.age": "Time from the storing of an event to the first attempt at its step, by outcome",
   "http.server.request.duration": "Duration of HTTP requests",
   "gen_ai.client.operation.duration": "Duration of calls of models, with their waits and retries",
   "gen_ai.client.token.usage": "Tokens that an answer of a model has used, by kind",

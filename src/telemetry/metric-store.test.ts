@@ -2,15 +2,15 @@ import { describe, expect, it } from "vitest"
 import { MetricStore, SERIES_MAX } from "./metric-store.js"
 
 const counted = (store: MetricStore) =>
-  store.counters.get("murmur.steps")?.all.map(({ labels, value }) => ({ labels, value }))
+  store.counters.get("murmur.events.received")?.all.map(({ labels, value }) => ({ labels, value }))
 
 describe("counting", () => {
   it("adds up by label set, whatever the order of the labels, and ignores undefined ones", () => {
     const store = new MetricStore()
-    store.count("murmur.steps", 1, { agent: "a", outcome: "done" })
-    store.count("murmur.steps", 2, { outcome: "done", agent: "a", reason: undefined })
-    store.count("murmur.steps", 1, { agent: "a", outcome: "failed" })
-    store.count("murmur.steps", 5)
+    store.count("murmur.events.received", 1, { agent: "a", outcome: "done" })
+    store.count("murmur.events.received", 2, { outcome: "done", agent: "a", reason: undefined })
+    store.count("murmur.events.received", 1, { agent: "a", outcome: "failed" })
+    store.count("murmur.events.received", 5)
     expect(counted(store)).toEqual([
       { labels: { agent: "a", outcome: "done" }, value: 3 },
       { labels: { agent: "a", outcome: "failed" }, value: 1 },
@@ -20,15 +20,15 @@ describe("counting", () => {
 
   it("keeps a prefix of labels apart from the longer set", () => {
     const store = new MetricStore()
-    store.count("murmur.steps", 1, { agent: "a" })
-    store.count("murmur.steps", 1, { agent: "a", outcome: "done" })
-    store.count("murmur.steps", 1, { agent: "a" })
+    store.count("murmur.events.received", 1, { agent: "a" })
+    store.count("murmur.events.received", 1, { agent: "a", outcome: "done" })
+    store.count("murmur.events.received", 1, { agent: "a" })
     expect(counted(store)?.map(({ value }) => value)).toEqual([2, 1])
   })
 
   it("is bounded: too many label sets end up in one overflow series and nothing is lost", () => {
     const store = new MetricStore()
-    for (let i = 0; i < SERIES_MAX * 3; i++) store.count("murmur.steps", 1, { agent: `a${i}`, type: `t${i}` })
+    for (let i = 0; i < SERIES_MAX * 3; i++) store.count("murmur.events.received", 1, { agent: `a${i}`, type: `t${i}` })
     const series = counted(store) ?? []
     expect(series.length).toBeLessThanOrEqual(SERIES_MAX + 1)
     expect(series.at(-1)?.labels).toEqual({ "otel.metric.overflow": true })
@@ -41,7 +41,7 @@ describe("counting", () => {
     let bestNs = Number.POSITIVE_INFINITY
     for (let round = 0; round < 5; round++) {
       const started = process.hrtime.bigint()
-      for (let i = 0; i < 100_000; i++) store.count("murmur.steps", 1, labels)
+      for (let i = 0; i < 100_000; i++) store.count("murmur.events.received", 1, labels)
       bestNs = Math.min(bestNs, Number(process.hrtime.bigint() - started) / 100_000)
     }
     expect(bestNs).toBeLessThan(700)

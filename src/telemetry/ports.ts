@@ -60,7 +60,6 @@ export interface Metrics {
 export type CounterName =
   | "murmur.events.published"
   | "murmur.events.received"
-  | "murmur.steps"
   | "murmur.step.retries"
   | "murmur.step.suspensions"
   | "murmur.dead_letters"
@@ -80,7 +79,6 @@ export type CounterName =
 export type HistogramName =
   | "murmur.step.duration"
   | "murmur.tool.duration"
-  | "murmur.publish.duration"
   | "murmur.event.age"
   | "http.server.request.duration"
   | "gen_ai.client.operation.duration"

@@ -158,7 +158,7 @@ async function deafServer(): Promise<{ port: number }> {
 
 describe("metrics", () => {
   function use({ telemetry, observe }: RunningTelemetry): void {
-    telemetry.metrics.count("murmur.steps", 2, { agent: 'quo"te', outcome: "done" })
+    telemetry.metrics.count("murmur.events.received", 2, { agent: 'quo"te', outcome: "done" })
     telemetry.metrics.duration("murmur.step.duration", 0.2, { agent: "a" })
     observe("murmur.consumer.lag", "Events waiting", () => [{ value: 7, labels: { agent: "a" } }])
     observe("murmur.sessions", "Sessions in memory", () => {
@@ -170,7 +170,7 @@ describe("metrics", () => {
     const running = await start({ prometheus: true, env: {} })
     use(running)
     const text = await running.metricsText()
-    expect(text).toContain('murmur_steps_total{agent="quo\\"te",outcome="done"} 2\n')
+    expect(text).toContain('murmur_events_received_total{agent="quo\\"te",outcome="done"} 2\n')
     expect(text).toContain("# TYPE murmur_step_duration_seconds histogram")
     expect(text).toContain('murmur_step_duration_seconds_bucket{agent="a",le="0.1"} 0\n')
     expect(text).toContain('murmur_step_duration_seconds_bucket{agent="a",le="0.25"} 1\n')
@@ -186,7 +186,7 @@ describe("metrics", () => {
     use(running)
     await running.shutdown()
     const points = Object.fromEntries(collector.metrics.map(({ name, points }) => [name, points]))
-    expect(points["murmur.steps"]).toMatchObject([
+    expect(points["murmur.events.received"]).toMatchObject([
       { attributes: { agent: 'quo"te', outcome: "done" }, raw: { asInt: 2 } },
     ])
     expect(points["murmur.step.duration"]).toMatchObject([{ raw: { count: 1, sum: 0.2 } }])
@@ -246,7 +246,7 @@ describe("what is off", () => {
       const { startTelemetry } = await createJiti(process.cwd() + "/x.js").import("./src/telemetry/setup.ts")
       const options = { serviceName: "s", mesh: "m", nodeId: "n", version: "1", env: {}, prometheus: true }
       const { telemetry, metricsText } = await startTelemetry(options)
-      telemetry.metrics.count("murmur.steps", 1)
+      telemetry.metrics.count("murmur.events.received", 1)
       const loaded = () => Object.keys(createRequire(import.meta.url).cache).filter((path) => path.includes("@opentelemetry"))
       const before = loaded().length
       await metricsText()
