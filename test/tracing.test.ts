@@ -259,10 +259,13 @@ test("a step that waited for several agents is linked to all of their results", 
   const [answered] = await take(mesh.bus, "q.answered", 1)
   expect(answered?.data).toEqual({ q: '["one","two","three"]' })
   await chainOf("send q.answered")
-  const resumed = named("process gatherer").find(({ spanId }) => spanId === named("send q.answered")[0]?.parentSpanId)
-  const replies = receiver.spans.filter(({ spanId }) => resumed?.links.some((link) => link.spanId === spanId))
-  const senders = replies.map(({ parentSpanId }) => receiver.spans.find(({ spanId }) => spanId === parentSpanId)?.name)
-  expect(senders.toSorted()).toEqual(["process one", "process three", "process two"])
+  const linked = (): unknown[] => {
+    const resumed = named("process gatherer").find(({ spanId }) => spanId === named("send q.answered")[0]?.parentSpanId)
+    const replies = receiver.spans.filter(({ spanId }) => resumed?.links.some((link) => link.spanId === spanId))
+    return replies.map(({ parentSpanId }) => receiver.spans.find(({ spanId }) => spanId === parentSpanId)?.name)
+  }
+  await until("all spans have come", () => linked().filter((name) => name !== undefined).length >= 3)
+  expect(linked().toSorted()).toEqual(["process one", "process three", "process two"])
 })
 
 test("a dead letter that is tried again keeps its trace, and what was said along", async () => {
