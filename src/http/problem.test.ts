@@ -14,7 +14,7 @@ it.each([
   [ours("EVENT_TYPE"), 422, "EVENT_TYPE"],
   [ours("EVENT_TOO_LARGE"), 413, "EVENT_TOO_LARGE"],
   [new TerminalError("x", { code: "EVENT_DATA" }), 422, "EVENT_DATA"],
-  [ours("PUBLISH_DENIED"), 500, "INTERNAL"],
+  [ours("PUBLISH_DENIED"), 403, "PUBLISH_DENIED"],
   [new TypeError("x is undefined"), 500, "INTERNAL"],
   [new RangeError("Maximum call stack size exceeded"), 422, "EVENT_DATA"],
   [new HttpProblem(418, "TEAPOT", "no"), 418, "TEAPOT"],

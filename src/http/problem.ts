@@ -34,6 +34,8 @@ const PASSING: Readonly<Record<string, { detail: string; retryAfterS: number }>>
 }
 const SAME_ID = "Nothing was acknowledged; send the same id again, it is stored once"
 
+const NO_RIGHT = 'This node has no right to publish such events. Its operator gives it with "murmur auth add-node"'
+
 const STATUS: Readonly<Record<string, number>> = { EVENT_TOO_LARGE: 413, NAME_INVALID: 422, KEY_TOKEN: 422 }
 
 /** Whatever a handler threw as the answer to give: the one place where errors become statuses. */
@@ -48,6 +50,7 @@ export function problemOf(error: unknown): HttpProblem {
       cause: error,
     })
   }
+  if (error.code === "PUBLISH_DENIED") return new HttpProblem(403, error.code, NO_RIGHT, { cause: error })
   const status = STATUS[error.code] ?? (error.code.startsWith("EVENT_") ? 422 : undefined)
   if (status === undefined) return internal(error)
   const issues = error.details?.issues
